@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The engine's inside: what its files share.
+ *
+ * A disk is a forest of pages under one generation: file ropes, the file table
+ * and the free queue. A page is found through a pointer that carries its
+ * checksum, and a change to a page makes a copy at another place and changes
+ * the pointer, up to the root (copy on write). What differs between the two
+ * profiles is behind struct nf_format; everything else is common:
+ *
+ *   fs.c       mount, transactions, the order of a commit
+ *   cache.c    frames: pages in memory, made dirty, sealed, spilled, written
+ *   space.c    which page may be given out, and when a freed one may return
+ *   names.c    paths and directories over the file table
+ *   file.c     open files
+ *   walk.c     visiting every page of a generation; scrub.c on top of it
+ *   native_*.c, mirage_*.c    the two struct nf_format
+ */
+#ifndef NF_INT_H
+#define NF_INT_H
+
+#include <notafs/notafs.h>
+
+#include "notafs/platform/assert.h"
+#include "notafs/platform/checked.h"
+#include "notafs/platform/codec.h"
+#include "notafs/platform/mem.h"
+#include "notafs/platform/trace.h"
+
+#define NF_MIN_FRAMES 16      /* smallest page cache */
+#define NF_KEEP 2             /* generations whose pages are never given out */
+#define NF_KEEP_NO_FLUSH 8    /* the same where the device has no flush */
+#define NF_MAX_HEIGHT 24      /* levels of any tree; deeper is corruption */
+#define NF_NAME_MAX 255       /* longest name on native */
+#define NF_ROOT_DIR 1         /* id of the root directory */
+#define NF_TAIL_RANGES 256    /* freed ranges kept in memory */
+#define NF_MAX_OPEN_DIRTY 32  /* closed files whose record waits for a commit */
+
+/* ---- Pointers ------------------------------------------------------- */
+
+/* A page as its parent knows it. id 0 is the null pointer. birth is the
+ * generation that wrote it; where the format does not store that (mirage) it is
+ * the running transaction's for pages certainly written by it, else 0. */
+struct nf_ptr {
+    uint64_t id;
+    uint64_t birth;
+    uint64_t sum;
+};
+
+/* Pages [first, first + count). */
+struct nf_extent {
+    uint64_t first;
+    uint64_t count;
+};
+
+/* What a page holds decides where its pointers stand. */
+enum nf_kind {
+    NF_KIND_DATA,  /* bytes of a file, no pointers (native) */
+    NF_KIND_ROPE,  /* rope node */
+    NF_KIND_TABLE, /* file table node (native) */
+    NF_KIND_QUEUE, /* free queue node (mirage) */
+};
+
+/* ---- Frames --------------------------------------------------------- */
+
+/*
+ * A page in memory. Clean: equal to what is on the device. Dirty: has its own
+ * new place already (id), but was not written there yet. A dirty frame is
+ * sealed once its checksum stands in its parent; only sealed frames can be
+ * written. parent, root and slot_off say where its pointer is, and hold only
+ * while it is dirty and not sealed: the parent frame is dirty and in the cache
+ * then, kept there by n_unsealed.
+ */
+struct nf_frame {
+    uint64_t id; /* 0: the frame is unused */
+    uint8_t *data;
+    struct nf_frame *hash_next;
+    struct nf_frame *lru_prev;
+    struct nf_frame *lru_next;
+    struct nf_frame *parent;
+    struct nf_ptr *root;
+    uint32_t slot_off;   /* byte of the pointer in the parent: a hint */
+    uint32_t n_unsealed; /* dirty children in the cache that are not sealed */
+    uint16_t pins;
+    uint8_t kind; /* enum nf_kind */
+    bool dirty;
+    bool sealed;
+    bool fresh; /* written by this transaction */
+};
+
+/* Where a pointer is: in a frame at a byte offset, or in memory. */
+struct nf_slot {
+    struct nf_frame *parent;
+    uint32_t off;
+    struct nf_ptr *root;
+};
+
+struct nf_cache {
+    struct nf_frame *frames;
+    uint8_t *pages;
+    struct nf_frame **hash;
+    struct nf_frame **order;  /* scratch: frames to write, by id */
+    struct bd_request *reqs;  /* scratch: their requests */
+    struct nf_frame lru;      /* head: lru.next is the most recently used */
+    size_t n_frames;
+    size_t n_hash; /* a power of two */
+    size_t n_dirty;
+    bool spilled; /* something of this transaction was written already */
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t n_spilled;
+};
+
+/* ---- Ropes, records, inodes ----------------------------------------- */
+
+/* The bytes of one file. */
+struct nf_rope {
+    struct nf_ptr root; /* null: no page yet */
+    uint8_t height;     /* native: levels of inner pages above the data */
+    uint64_t size;      /* bytes */
+};
+
+/* One entry of the file table. */
+struct nf_rec {
+    enum nf_type type;
+    uint64_t id;
+    struct nf_time mtime;
+    struct nf_rope rope;
+    enum nf_compression compression;
+    /* Native: the whole file while it is small (rope.root null then). Borrowed:
+     * of a lookup until the next call on the table. */
+    const uint8_t *inline_data;
+};
+
+/* An open file, or a closed one whose record still waits for the commit. */
+struct nf_inode {
+    struct nf_inode *next;
+    uint32_t refs;
+    uint64_t dir; /* where its record is */
+    char *name;
+    size_t name_len;
+    struct nf_rec rec;
+    uint8_t *inline_buf; /* rec.inline_data points here */
+    size_t inline_cap;
+    bool dirty; /* the record in the table has an older root */
+    bool stale;
+    struct nf_cluster *cluster; /* native: LZ4 cluster being changed */
+};
+
+struct nf_file {
+    struct nf *nf;
+    struct nf_inode *inode;
+};
+
+/* ---- Space ---------------------------------------------------------- */
+
+/*
+ * Free pages: [free_start, page_count) never used; the queue; and pages that
+ * the running transaction took and gave back. Freed pages go through tail[] to
+ * the end of the queue, and pages are taken from its front, so that order is
+ * age. pushed counts all pages ever pushed; hist[i] is what it was at the end
+ * of generation (committed - i). A page pushed by generation g is in g - 1 but
+ * not in g, so the first (pushed as of g) pages in the queue's order are the
+ * ones that no generation from g on can reach.
+ */
+#define NF_HIST 8
+struct nf_space {
+    uint64_t free_start;
+    uint64_t queue_pages; /* free pages in the queue, tail[] included */
+    uint64_t pushed;
+    uint64_t hist[NF_HIST];
+    uint64_t bump_at_begin; /* free_start when the transaction began */
+    struct nf_extent tail[NF_TAIL_RANGES];
+    size_t n_tail;
+    struct nf_extent recycle[NF_TAIL_RANGES];
+    size_t n_recycle;
+    uint64_t recycle_pages;
+    bool settling; /* holds are ignored: see fs.c */
+};
+
+/* A transaction's counts, for the accounting of the generation. */
+struct nf_counts {
+    uint64_t files;
+    uint64_t dirs;
+    uint64_t next_id;
+};
+
+/* Native: the free queue is a rope of records between two byte offsets. */
+struct nf_native_queue {
+    struct nf_rope rope;
+    uint64_t head; /* first record with a page not taken yet */
+    uint64_t skip; /* pages of it that were taken */
+    uint64_t trim; /* bytes before this were given back */
+    uint64_t end;  /* where the next record goes */
+    struct nf_extent front; /* the record at head, count 0: not read yet */
+};
+
+struct nf_native {
+    uint32_t n_slots;     /* generation pages */
+    uint32_t slot_stride; /* pages from one to the next */
+    struct nf_ptr table;
+    uint8_t table_height;
+    struct nf_native_queue queue;
+    bool restored;
+};
+
+struct nf_mirage; /* mirage_int.h */
+
+/* ---- The handle ----------------------------------------------------- */
+
+struct nf {
+    struct bd bd; /* a copy: counters of its own */
+    struct nf_mem mem;
+    struct nf_disk disk;
+    const struct nf_format *format;
+    const struct nf_codec *codec;
+    struct nf_cache cache;
+    struct nf_space space;
+    struct nf_counts counts;
+    uint64_t page_count;
+    uint64_t generation;  /* committed, or viewed */
+    uint32_t flags;       /* enum nf_mount_flags */
+    bool readonly;
+    bool in_txn;   /* something was changed */
+    bool settled;  /* the newest two generations hold nothing that is free */
+    int failed;    /* the transaction cannot go on: its first error */
+    uint64_t hashed;
+    uint64_t commits;
+    struct nf_inode *inodes;
+    uint32_t n_closed_dirty;
+    struct nf *writer; /* a view: whose pages it pins */
+    struct nf *views;  /* pinned views, linked by next_view */
+    struct nf *next_view;
+    uint64_t pin_pushed; /* a view: space.pushed of its generation */
+    struct nf_error_info error;
+    struct nf_native native;
+    struct nf_mirage *mirage;
+    uint8_t *scratch; /* one page, for headers and generation pages */
+    char name_buf[NF_NAME_MAX + 1];
+};
+
+/* The transaction's generation: what pages written now are born in. */
+static inline uint64_t nf_txn_gen(const struct nf *nf)
+{
+    return nf->generation + 1;
+}
+
+static inline bool nf_ptr_is_null(const struct nf_ptr *ptr)
+{
+    return ptr->id == 0;
+}
+
+static inline bool nf_ptr_is_fresh(const struct nf *nf,
+                                   const struct nf_ptr *ptr)
+{
+    return ptr->birth == nf_txn_gen(nf);
+}
+
+/* ---- The two formats ------------------------------------------------ */
+
+/* A visitor's pages, for nf_format.walk_*. */
+struct nf_walk;
+
+struct nf_format {
+    /* Pointers in pages. ptr_count and ptr_at trust a page that node_check
+     * accepted; ptr_at gives the byte offset of pointer i. */
+    uint32_t ptr_len; /* bytes; a function of the disk on mirage: see ptr_len */
+    int (*node_check)(struct nf *nf, enum nf_kind kind, const uint8_t *page);
+    uint32_t (*ptr_count)(const struct nf *nf, enum nf_kind kind,
+                          const uint8_t *page);
+    uint32_t (*ptr_at)(const struct nf *nf, enum nf_kind kind,
+                       const uint8_t *page, uint32_t i);
+    void (*ptr_get)(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret);
+    void (*ptr_put)(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr);
+
+    /* Generations. open chooses one and loads it (generation 0: the newest
+     * valid), publish writes the next one and all dirty frames. reload is open
+     * of the committed one for an abort. */
+    int (*format_disk)(struct bd *bd, struct nf_mem *mem,
+                       const struct nf_format_options *options);
+    int (*open)(struct nf *nf, uint64_t generation);
+    void (*close)(struct nf *nf);
+    int (*publish)(struct nf *nf);
+    int (*generations)(struct nf *nf, struct nf_generation *ret, size_t max);
+
+    /* Free queue: what space.c needs. front peeks at the first free pages that
+     * were not taken (count 0: none left), take takes the first n of them.
+     * spill moves tail[] into pages of the queue, trim gives back the queue's
+     * pages before the front. */
+    int (*queue_front)(struct nf *nf, struct nf_extent *ret);
+    void (*queue_take)(struct nf *nf, uint64_t n);
+    int (*queue_spill)(struct nf *nf);
+    int (*queue_trim)(struct nf *nf);
+
+    /* File table, a map from (directory, name) to record. get: NF_ENOENT.
+     * put inserts or replaces. next: the first entry after name in that
+     * directory, 1, or 0: none; name_len 0 starts; ret_name lives until the
+     * next call on the table. */
+    int (*table_get)(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                     struct nf_rec *ret);
+    int (*table_put)(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                     const struct nf_rec *rec);
+    int (*table_del)(struct nf *nf, uint64_t dir, const char *name, size_t len);
+    int (*table_next)(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                      const char **ret_name, size_t *ret_len,
+                      struct nf_rec *ret);
+    int (*table_flush)(struct nf *nf); /* mirage: write it out */
+    uint64_t (*table_need)(const struct nf *nf); /* pages one change may take */
+
+    /* Ropes. read and write: [off, off + len) lies within / may lie beyond the
+     * size. need: pages at most that a write may take. */
+    int (*rope_read)(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     uint8_t *buf, size_t len);
+    int (*rope_write)(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      const uint8_t *buf, size_t len);
+    int (*rope_truncate)(struct nf *nf, struct nf_rope *rope, uint64_t size);
+    int (*rope_punch)(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      uint64_t len); /* NULL: no holes */
+    int (*rope_free)(struct nf *nf, struct nf_rope *rope);
+    uint64_t (*rope_need)(const struct nf *nf, const struct nf_rope *rope,
+                          uint64_t off, uint64_t len);
+    int (*rope_seek)(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     bool data, uint64_t *ret);
+
+    /* Every page of the generation, in an order that finds damage early:
+     * reported through walk.h. */
+    int (*walk_system)(struct nf *nf, struct nf_walk *walk);
+    int (*walk_table)(struct nf *nf, struct nf_walk *walk);
+    int (*walk_queue)(struct nf *nf, struct nf_walk *walk);
+
+    uint64_t max_file_bytes;
+    uint32_t max_name_bytes;
+    bool mtime_on_write; /* OCaml Notafs leaves it */
+};
+
+extern const struct nf_format nf_native_format;
+extern const struct nf_format nf_mirage_format;
+
+/* ---- error.c -------------------------------------------------------- */
+
+/* Note where and why, and return err: the one place where corruption is
+ * raised. page may be NF_NOWHERE. */
+int nf_fail(struct nf *nf, int err, uint64_t page, const char *what);
+
+/* The same for a wrong value. */
+int nf_fail_value(struct nf *nf, int err, uint64_t page, const char *what,
+                  uint64_t expected, uint64_t found);
+
+/* ---- checksum.c ----------------------------------------------------- */
+
+uint64_t nf_xxh3(const uint8_t *p, size_t len);
+uint32_t nf_adler32(const uint8_t *p, size_t len);
+
+/* Checksum of a whole page with the disk's algorithm; 0 with none. */
+uint64_t nf_page_sum(struct nf *nf, const uint8_t *page);
+
+/* ---- cache.c -------------------------------------------------------- */
+
+NF_MUST_USE int nf_cache_open(struct nf *nf, size_t bytes);
+void nf_cache_close(struct nf *nf);
+
+/* The page that ptr names, pinned: read and verified unless it is there. */
+NF_MUST_USE int nf_cache_get(struct nf *nf, const struct nf_ptr *ptr,
+                             enum nf_kind kind, struct nf_frame **ret);
+
+/* A frame that is there already, pinned, or NULL. */
+struct nf_frame *nf_cache_peek(struct nf *nf, uint64_t id);
+
+/* A new page, zeroed, dirty and pinned. Its pointer at slot is set (the
+ * checksum follows when it is sealed); slot.parent must be owned. */
+NF_MUST_USE int nf_cache_new(struct nf *nf, struct nf_slot slot,
+                             enum nf_kind kind, struct nf_frame **ret);
+
+/* Make a pinned frame writable: unless this transaction wrote it, it gets a
+ * new place, its old one is freed, and the pointer at slot (which must be its
+ * own; slot.parent must be owned) is changed. */
+NF_MUST_USE int nf_cache_own(struct nf *nf, struct nf_frame *frame,
+                             struct nf_slot slot);
+
+/* nf_cache_get and nf_cache_own of the page that the pointer at slot names. */
+NF_MUST_USE int nf_cache_get_own(struct nf *nf, struct nf_slot slot,
+                                 enum nf_kind kind, struct nf_frame **ret);
+
+void nf_cache_pin(struct nf_frame *frame);
+void nf_cache_unpin(struct nf_frame *frame); /* NULL is fine */
+
+/* The pointer at slot. */
+void nf_slot_get(struct nf *nf, struct nf_slot slot, struct nf_ptr *ret);
+void nf_slot_put(struct nf *nf, struct nf_slot slot, const struct nf_ptr *ptr);
+
+/* Pointers were moved from page `from` to page `to`: unsealed children that
+ * went along get their new parent. */
+void nf_cache_reparent(struct nf *nf, struct nf_frame *from,
+                       struct nf_frame *to);
+
+/* Unsealed frames whose root is `from` have it at `to` now. */
+void nf_cache_reroot(struct nf *nf, struct nf_ptr *from, struct nf_ptr *to);
+
+/* Drop the frame of a page that is being freed; it must not be pinned. */
+void nf_cache_forget(struct nf *nf, uint64_t id);
+
+/* Compute the checksums of all dirty frames, children first. */
+void nf_cache_seal(struct nf *nf);
+
+/* Write all dirty frames that are sealed (all must be), and with them, in the
+ * same batch, one page more if extra is not NULL. They are clean then. */
+NF_MUST_USE int nf_cache_write(struct nf *nf, uint64_t extra_id,
+                               const uint8_t *extra);
+
+/* Forget every frame. */
+void nf_cache_drop(struct nf *nf);
+
+/* Free a page: a pointer that no one will follow any more. */
+NF_MUST_USE int nf_page_free(struct nf *nf, const struct nf_ptr *ptr);
+
+/* ---- space.c -------------------------------------------------------- */
+
+/* Pages that changes may still take; freeing ones may dip into the reserve. */
+uint64_t nf_space_usable(const struct nf *nf, bool freeing);
+
+/* NF_ENOSPC unless that many pages may be taken. */
+NF_MUST_USE int nf_space_require(struct nf *nf, uint64_t pages, bool freeing);
+
+/* Take one page, or up to max adjacent ones. */
+NF_MUST_USE int nf_space_alloc(struct nf *nf, uint64_t *ret);
+NF_MUST_USE int nf_space_alloc_run(struct nf *nf, uint64_t max,
+                                   struct nf_extent *ret);
+
+/* Give pages back: to this transaction if it wrote them, else to the queue. */
+NF_MUST_USE int nf_space_free(struct nf *nf, uint64_t id, uint64_t birth);
+
+/* Settle queue and tail for a commit: everything freed is in the queue, its
+ * consumed part is given back, and at most inline_max ranges stay in tail[]. */
+NF_MUST_USE int nf_space_flush(struct nf *nf, size_t inline_max);
+
+uint64_t nf_space_free_pages(const struct nf *nf);
+
+/* ---- fs.c ----------------------------------------------------------- */
+
+/* To be called before the first change of every operation. */
+NF_MUST_USE int nf_txn_begin(struct nf *nf);
+
+/* A change failed half-way: the transaction cannot be committed. Returns err. */
+int nf_txn_fail(struct nf *nf, int err);
+
+/* Now, from the hook. */
+struct nf_time nf_now(const struct nf *nf);
+
+/* ---- file.c, names.c ------------------------------------------------ */
+
+struct nf_inode *nf_inode_find(struct nf *nf, uint64_t dir, const char *name,
+                               size_t len);
+void nf_inodes_drop(struct nf *nf);     /* forget closed ones after a commit */
+int nf_inodes_flush(struct nf *nf);     /* write records of changed files */
+void nf_inodes_reload(struct nf *nf);   /* after an abort */
+void nf_inode_stale(struct nf *nf, struct nf_inode *inode);
+
+#endif
