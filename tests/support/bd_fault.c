@@ -299,8 +299,10 @@ struct bd_fault *bd_fault_open(const struct bd_geometry *geo)
         fputs("bd_fault: impossible geometry\n", stderr);
         abort();
     }
-    fault->bytes = or_die(calloc(geo->page_count, geo->page_size));
-    fault->stamps = or_die(calloc(geo->page_count, sizeof(*fault->stamps)));
+    const size_t n_pages = (size_t)geo->page_count;
+    nf_assert(n_pages == geo->page_count);
+    fault->bytes = or_die(calloc(n_pages, geo->page_size));
+    fault->stamps = or_die(calloc(n_pages, sizeof(*fault->stamps)));
     return fault;
 }
 
