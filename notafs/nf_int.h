@@ -27,14 +27,17 @@
 #include "notafs/platform/mem.h"
 #include "notafs/platform/trace.h"
 
-#define NF_MIN_FRAMES 16      /* smallest page cache */
-#define NF_KEEP 2             /* generations whose pages are never given out */
-#define NF_KEEP_NO_FLUSH 8    /* the same where the device has no flush */
-#define NF_MAX_HEIGHT 24      /* levels of any tree; deeper is corruption */
-#define NF_NAME_MAX 255       /* longest name on native */
-#define NF_ROOT_DIR 1         /* id of the root directory */
-#define NF_TAIL_RANGES 256    /* freed ranges kept in memory */
-#define NF_MAX_OPEN_DIRTY 32  /* closed files whose record waits for a commit */
+#define NF_MIN_FRAMES    16  /* smallest page cache */
+#define NF_KEEP          2   /* generations whose pages are never given out */
+#define NF_KEEP_NO_FLUSH 8   /* the same where the device has no flush */
+#define NF_MAX_HEIGHT    24  /* levels of any tree; deeper is corruption */
+#define NF_NAME_MAX      255 /* longest name on native */
+#define NF_ROOT_DIR      1   /* id of the root directory */
+#define NF_TAIL_RANGES   256 /* freed ranges kept in memory */
+#define NF_DIRECT        64  /* requests of one batch around the cache */
+#define NF_MAX_OPEN_DIRTY                                                      \
+    32 /* closed files whose record waits for a commit                         \
+        */
 
 /* ---- Pointers ------------------------------------------------------- */
 
@@ -79,6 +82,7 @@ struct nf_frame {
     struct nf_frame *lru_next;
     struct nf_frame *parent;
     struct nf_ptr *root;
+    uint64_t sum;        /* sealed: its checksum */
     uint32_t slot_off;   /* byte of the pointer in the parent: a hint */
     uint32_t n_unsealed; /* dirty children in the cache that are not sealed */
     uint16_t pins;
@@ -99,9 +103,10 @@ struct nf_cache {
     struct nf_frame *frames;
     uint8_t *pages;
     struct nf_frame **hash;
-    struct nf_frame **order;  /* scratch: frames to write, by id */
-    struct bd_request *reqs;  /* scratch: their requests */
-    struct nf_frame lru;      /* head: lru.next is the most recently used */
+    struct nf_frame **order;             /* scratch: frames to write, by id */
+    struct bd_request *reqs;             /* scratch: their requests */
+    struct bd_request direct[NF_DIRECT]; /* scratch: transfers around it */
+    struct nf_frame lru; /* head: lru.next is the most recently used */
     size_t n_frames;
     size_t n_hash; /* a power of two */
     size_t n_dirty;
@@ -142,9 +147,11 @@ struct nf_inode {
     struct nf_rec rec;
     uint8_t *inline_buf; /* rec.inline_data points here */
     size_t inline_cap;
+    uint64_t old_dir; /* the committed place, while a rename is not: */
+    char *old_name;   /* NULL: the same as dir and name */
+    size_t old_name_len;
     bool dirty; /* the record in the table has an older root */
-    bool stale;
-    struct nf_cluster *cluster; /* native: LZ4 cluster being changed */
+    bool stale; /* removed, in this transaction if still so after an abort */
 };
 
 struct nf_file {
@@ -172,6 +179,7 @@ struct nf_space {
     uint64_t bump_at_begin; /* free_start when the transaction began */
     struct nf_extent tail[NF_TAIL_RANGES];
     size_t n_tail;
+    bool spilling; /* tail[] is being moved to pages of the queue */
     struct nf_extent recycle[NF_TAIL_RANGES];
     size_t n_recycle;
     uint64_t recycle_pages;
@@ -188,20 +196,18 @@ struct nf_counts {
 /* Native: the free queue is a rope of records between two byte offsets. */
 struct nf_native_queue {
     struct nf_rope rope;
-    uint64_t head; /* first record with a page not taken yet */
-    uint64_t skip; /* pages of it that were taken */
-    uint64_t trim; /* bytes before this were given back */
-    uint64_t end;  /* where the next record goes */
+    uint64_t head;          /* first record with a page not taken yet */
+    uint64_t skip;          /* pages of it that were taken */
+    uint64_t trim;          /* bytes before this were given back */
+    uint64_t end;           /* where the next record goes */
     struct nf_extent front; /* the record at head, count 0: not read yet */
 };
 
 struct nf_native {
-    uint32_t n_slots;     /* generation pages */
-    uint32_t slot_stride; /* pages from one to the next */
     struct nf_ptr table;
     uint8_t table_height;
     struct nf_native_queue queue;
-    bool restored;
+    uint8_t cell_buf[1400]; /* scratch: a table cell */
 };
 
 struct nf_mirage; /* mirage_int.h */
@@ -218,12 +224,14 @@ struct nf {
     struct nf_space space;
     struct nf_counts counts;
     uint64_t page_count;
-    uint64_t generation;  /* committed, or viewed */
-    uint32_t flags;       /* enum nf_mount_flags */
+    uint64_t generation; /* committed, or viewed */
+    uint32_t flags;      /* enum nf_mount_flags */
     bool readonly;
     bool in_txn;   /* something was changed */
     bool settled;  /* the newest two generations hold nothing that is free */
+    uint64_t seen; /* highest generation number on the disk, valid or not */
     int failed;    /* the transaction cannot go on: its first error */
+    bool commit_failed; /* what is on the disk is not known */
     uint64_t hashed;
     uint64_t commits;
     struct nf_inode *inodes;
@@ -258,13 +266,13 @@ static inline bool nf_ptr_is_fresh(const struct nf *nf,
 
 /* ---- The two formats ------------------------------------------------ */
 
-/* A visitor's pages, for nf_format.walk_*. */
 struct nf_walk;
+struct nf_walk_node;
 
 struct nf_format {
     /* Pointers in pages. ptr_count and ptr_at trust a page that node_check
      * accepted; ptr_at gives the byte offset of pointer i. */
-    uint32_t ptr_len; /* bytes; a function of the disk on mirage: see ptr_len */
+    uint32_t (*ptr_len)(const struct nf *nf); /* bytes */
     int (*node_check)(struct nf *nf, enum nf_kind kind, const uint8_t *page);
     uint32_t (*ptr_count)(const struct nf *nf, enum nf_kind kind,
                           const uint8_t *page);
@@ -272,6 +280,10 @@ struct nf_format {
                        const uint8_t *page, uint32_t i);
     void (*ptr_get)(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret);
     void (*ptr_put)(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr);
+
+    /* The header, from a device of any page size; NF_EC_NOT_FORMATTED: it is
+     * not of this format. */
+    int (*probe)(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
 
     /* Generations. open chooses one and loads it (generation 0: the newest
      * valid), publish writes the next one and all dirty frames. reload is open
@@ -304,7 +316,7 @@ struct nf_format {
     int (*table_next)(struct nf *nf, uint64_t dir, const char *name, size_t len,
                       const char **ret_name, size_t *ret_len,
                       struct nf_rec *ret);
-    int (*table_flush)(struct nf *nf); /* mirage: write it out */
+    int (*table_flush)(struct nf *nf);           /* mirage: write it out */
     uint64_t (*table_need)(const struct nf *nf); /* pages one change may take */
 
     /* Ropes. read and write: [off, off + len) lies within / may lie beyond the
@@ -322,15 +334,36 @@ struct nf_format {
     int (*rope_seek)(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                      bool data, uint64_t *ret);
 
-    /* Every page of the generation, in an order that finds damage early:
-     * reported through walk.h. */
-    int (*walk_system)(struct nf *nf, struct nf_walk *walk);
-    int (*walk_table)(struct nf *nf, struct nf_walk *walk);
-    int (*walk_queue)(struct nf *nf, struct nf_walk *walk);
+    /* For walk.h: the pages that belong to no tree; the root of the queue's
+     * tree, of the table's and of a file's, pushed; what a leaf of the queue
+     * holds; whether a page has the height that its parent wants; and child i
+     * of a page as a node of the walk, false if it is null. */
+    void (*walk_system)(struct nf *nf, struct nf_walk *walk);
+    void (*walk_queue)(struct nf *nf, struct nf_walk *walk);
+    void (*walk_table)(struct nf *nf, struct nf_walk *walk);
+    void (*walk_file)(struct nf *nf, struct nf_walk *walk,
+                      const struct nf_rec *rec);
+    void (*walk_queue_leaf)(struct nf *nf, struct nf_walk *walk,
+                            uint64_t offset, const uint8_t *page);
+    bool (*walk_height_ok)(const struct nf_walk_node *node,
+                           const uint8_t *page);
+    bool (*walk_child)(struct nf *nf, const struct nf_walk_node *node,
+                       const uint8_t *page, uint32_t i,
+                       struct nf_walk_node *ret);
+    /* The entry behind (dir, name) in the order of the table, whatever its
+     * directory: 1, or 0. What cannot be read is skipped. */
+    int (*table_scan)(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                      uint64_t *ret_dir, const char **ret_name, size_t *ret_len,
+                      struct nf_rec *ret);
 
     uint64_t max_file_bytes;
-    uint32_t max_name_bytes;
-    bool mtime_on_write; /* OCaml Notafs leaves it */
+    uint32_t (*max_name_bytes)(const struct nf *nf);
+    /* Bytes of a file that may live in its record; 0 where none can. */
+    uint32_t (*max_inline_bytes)(const struct nf *nf, size_t name_len);
+    /* Modification times as OCaml Notafs sets them: not by writes; by creating,
+     * emptying, removing and renaming, on every directory of the path; and a
+     * file that is replaced by a rename keeps its own. */
+    bool mirage_times;
 };
 
 extern const struct nf_format nf_native_format;
@@ -393,8 +426,10 @@ void nf_slot_put(struct nf *nf, struct nf_slot slot, const struct nf_ptr *ptr);
 void nf_cache_reparent(struct nf *nf, struct nf_frame *from,
                        struct nf_frame *to);
 
-/* Unsealed frames whose root is `from` have it at `to` now. */
-void nf_cache_reroot(struct nf *nf, struct nf_ptr *from, struct nf_ptr *to);
+/* A pointer was moved from slot `from` to slot `to` (a new root above the old
+ * one, say): if its page is unsealed, it belongs there now. The pointer itself
+ * is the caller's to copy. */
+void nf_cache_move(struct nf *nf, uint64_t id, struct nf_slot to);
 
 /* Drop the frame of a page that is being freed; it must not be pinned. */
 void nf_cache_forget(struct nf *nf, uint64_t id);
@@ -406,6 +441,9 @@ void nf_cache_seal(struct nf *nf);
  * same batch, one page more if extra is not NULL. They are clean then. */
 NF_MUST_USE int nf_cache_write(struct nf *nf, uint64_t extra_id,
                                const uint8_t *extra);
+
+/* The transaction has ended well: what it wrote is older now. */
+void nf_cache_committed(struct nf *nf);
 
 /* Forget every frame. */
 void nf_cache_drop(struct nf *nf);
@@ -433,26 +471,95 @@ NF_MUST_USE int nf_space_free(struct nf *nf, uint64_t id, uint64_t birth);
  * consumed part is given back, and at most inline_max ranges stay in tail[]. */
 NF_MUST_USE int nf_space_flush(struct nf *nf, size_t inline_max);
 
+/* Remove the first n pages of tail[]. */
+void nf_space_tail_drop(struct nf *nf, uint64_t n);
+
+/* The transaction has been committed: age what it freed. */
+void nf_space_committed(struct nf *nf);
+
+/* Generations whose pages are never given out. */
+uint64_t nf_space_keep(const struct nf *nf);
+
+/* Free pages that wait for a later commit before they can be taken. */
+uint64_t nf_space_held(const struct nf *nf);
+
 uint64_t nf_space_free_pages(const struct nf *nf);
+
+/* ---- walk.c --------------------------------------------------------- */
+
+/* Walk everything; the first damage that is found, or 0. */
+NF_MUST_USE int nf_verify(struct nf *nf);
 
 /* ---- fs.c ----------------------------------------------------------- */
 
 /* To be called before the first change of every operation. */
 NF_MUST_USE int nf_txn_begin(struct nf *nf);
 
-/* A change failed half-way: the transaction cannot be committed. Returns err. */
+/* A change failed half-way: the transaction cannot be committed. Returns err.
+ */
 int nf_txn_fail(struct nf *nf, int err);
 
 /* Now, from the hook. */
 struct nf_time nf_now(const struct nf *nf);
 
-/* ---- file.c, names.c ------------------------------------------------ */
+/* ---- inode.c -------------------------------------------------------- */
 
-struct nf_inode *nf_inode_find(struct nf *nf, uint64_t dir, const char *name,
-                               size_t len);
-void nf_inodes_drop(struct nf *nf);     /* forget closed ones after a commit */
-int nf_inodes_flush(struct nf *nf);     /* write records of changed files */
-void nf_inodes_reload(struct nf *nf);   /* after an abort */
-void nf_inode_stale(struct nf *nf, struct nf_inode *inode);
+/* The file of that name, loaded if it is not open yet; unref it. */
+NF_MUST_USE int nf_inode_get(struct nf *nf, uint64_t dir, const char *name,
+                             size_t len, struct nf_inode **ret);
+
+/* The same from a record that was just put there. */
+NF_MUST_USE int nf_inode_add(struct nf *nf, uint64_t dir, const char *name,
+                             size_t len, const struct nf_rec *rec,
+                             struct nf_inode **ret);
+void nf_inode_unref(struct nf *nf, struct nf_inode *inode);
+
+/* Give the inode another name. */
+NF_MUST_USE int nf_inode_move(struct nf *nf, struct nf_inode *inode,
+                              uint64_t dir, const char *name, size_t len);
+
+/* Its contents or record changed: the table's record follows, now if it takes
+ * pages, and with the checksums at the commit. */
+NF_MUST_USE int nf_inode_changed(struct nf *nf, struct nf_inode *inode);
+
+/* Move inline data to pages. */
+NF_MUST_USE int nf_inode_to_rope(struct nf *nf, struct nf_inode *inode);
+
+void nf_inodes_drop(struct nf *nf);   /* forget closed ones after a commit */
+int nf_inodes_flush(struct nf *nf);   /* put records of changed files */
+void nf_inodes_reload(struct nf *nf); /* after an abort */
+
+/* ---- names.c -------------------------------------------------------- */
+
+/* An entry's place. len 0: the root directory. */
+struct nf_place {
+    uint64_t dir;
+    const char *name;
+    size_t len;
+};
+
+/* Find the place of path; its directories must exist, or are made at time t if
+ * make is not NULL. With touch, directories on the way get time t as mirage
+ * does. avoid: NF_EINVAL if the way leads through the directory of that id. */
+struct nf_resolve {
+    bool make;
+    bool touch;
+    struct nf_time time;
+    uint64_t avoid;
+};
+NF_MUST_USE int nf_resolve(struct nf *nf, struct nf_path path,
+                           const struct nf_resolve *how, struct nf_place *ret);
+
+/* native: the directory that holds an entry changed. */
+NF_MUST_USE int nf_touch_parent(struct nf *nf, struct nf_path path,
+                                struct nf_time time);
+
+/* Remember which file the last error is about. Returns err. */
+int nf_fail_path(struct nf *nf, int err, struct nf_path path);
+
+/* Changes to the contents of an inode, which file.c and names.c share. */
+NF_MUST_USE int nf_inode_truncate(struct nf *nf, struct nf_inode *inode,
+                                  uint64_t size);
+NF_MUST_USE int nf_inode_free(struct nf *nf, struct nf_inode *inode);
 
 #endif

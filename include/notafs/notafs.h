@@ -27,19 +27,20 @@ extern "C" {
  *   follows it, so a full disk that was just emptied is full for one more
  *   commit. When space runs short the library makes these commits itself, at
  *   the first change after a sync.
- * - On devices without BD_CAP_FLUSH a commit is durable when the device pleases.
- *   Mounting verifies everything there, and falls back to an older generation.
+ * - On devices without BD_CAP_FLUSH a commit is durable when the device
+ * pleases. Mounting verifies everything there, and falls back to an older
+ * generation.
  *
- * Units:   sizes and offsets of files are bytes; counts named *_pages are pages.
- * Owns:    every *_open, *_mount has its *_close, *_unmount; nothing frees what
- *          its caller passed. Memory comes from the struct nf_env.
- * Errors:  0 or a negative enum nf_err; nf_last_error has page and file. After
- *          an error of the device or of memory in the middle of a change, the
- *          transaction is failed: changes and nf_sync answer NF_EC_TXN_FAILED
- *          until nf_abort. NF_ENOSPC from a change leaves the transaction good.
- * Threads: a handle and all that was opened from it belong to one thread at a
- *          time. A view (nf_view_open) may be read in another thread than its
- *          writer's; opening and closing it are calls on the writer.
+ * Units:   sizes and offsets of files are bytes; counts named *_pages are
+ * pages. Owns:    every *_open, *_mount has its *_close, *_unmount; nothing
+ * frees what its caller passed. Memory comes from the struct nf_env. Errors:  0
+ * or a negative enum nf_err; nf_last_error has page and file. After an error of
+ * the device or of memory in the middle of a change, the transaction is failed:
+ * changes and nf_sync answer NF_EC_TXN_FAILED until nf_abort. NF_ENOSPC from a
+ * change leaves the transaction good. Threads: a handle and all that was opened
+ * from it belong to one thread at a time. A view (nf_view_open) may be read in
+ * another thread than its writer's; opening and closing it are calls on the
+ * writer.
  */
 struct nf;
 struct nf_file;
@@ -73,10 +74,14 @@ struct nf_format_options {
 struct nf_disk {
     enum nf_profile profile;
     enum nf_checksum checksum;
-    uint32_t page_size;      /* bytes */
-    uint64_t page_count;     /* pages when formatted; see nf_stats for now */
-    uint32_t checksum_len;   /* bytes: 0, 4 or 8 */
+    uint32_t page_size;    /* bytes */
+    uint64_t page_count;   /* pages when formatted; see nf_stats for now */
+    uint32_t checksum_len; /* bytes: 0, 4 or 8 */
     uint64_t uid;
+    uint64_t write_features; /* bits that this version does not know, and that
+                                allow a read-only mount only */
+    uint32_t slots;          /* native: pages for generations ... */
+    uint32_t slot_stride;    /* ... and pages from one to the next */
     bool header_damaged;     /* read from a copy: the first is damaged */
 };
 
@@ -98,7 +103,8 @@ NF_MUST_USE int nf_probe(struct bd *bd, const struct nf_env *env,
                          struct nf_disk *ret);
 
 /* LZ4 for compressed files, so that the core needs no library. Both return the
- * bytes written to out, or a negative number if they do not fit or are wrong. */
+ * bytes written to out, or a negative number if they do not fit or are wrong.
+ */
 struct nf_codec {
     void *ctx;
     int (*compress)(void *ctx, const uint8_t *in, int in_len, uint8_t *out,
@@ -168,10 +174,10 @@ bool nf_is_dirty(const struct nf *nf);
 struct nf_stats {
     struct nf_disk disk;
     uint64_t generation;
-    uint64_t page_count;     /* pages of the disk */
-    uint64_t free_pages;     /* used + free = page_count */
-    uint64_t usable_pages;   /* of the free ones, for changes right now: without
-                                the reserve and those that wait for a commit */
+    uint64_t page_count;   /* pages of the disk */
+    uint64_t free_pages;   /* used + free = page_count */
+    uint64_t usable_pages; /* of the free ones, for changes right now: without
+                              the reserve and those that wait for a commit */
     uint64_t files;
     uint64_t dirs;           /* without the root */
     uint64_t max_file_bytes; /* largest file that the format can hold */
@@ -199,7 +205,8 @@ void nf_counters(const struct nf *nf, struct nf_counters *ret);
 
 /*
  * A path: segments between slashes, empty ones ignored; the empty path is the
- * root directory. Any byte but '/' may stand in a segment, NUL included; "." and
+ * root directory. Any byte but '/' may stand in a segment, NUL included; "."
+ * and
  * ".." mean nothing special. Borrowed for the call.
  */
 struct nf_path {
@@ -228,7 +235,8 @@ struct nf_stat {
 };
 
 /* Errors: NF_ENOENT, NF_ENOTDIR (a file in the middle of the path). */
-NF_MUST_USE int nf_stat(struct nf *nf, struct nf_path path, struct nf_stat *ret);
+NF_MUST_USE int nf_stat(struct nf *nf, struct nf_path path,
+                        struct nf_stat *ret);
 
 /* Set the modification time. */
 NF_MUST_USE int nf_set_mtime(struct nf *nf, struct nf_path path,
@@ -253,8 +261,8 @@ enum nf_rename_flags {
 /*
  * Move a file or a directory to another name; missing parents of `to` are made.
  * A file replaces a file, and a directory an empty directory; open files follow
- * their names. Errors: NF_ENOENT, NF_EISDIR, NF_ENOTDIR, NF_ENOTEMPTY, NF_EINVAL
- * (a directory into itself).
+ * their names. Errors: NF_ENOENT, NF_EISDIR, NF_ENOTDIR, NF_ENOTEMPTY,
+ * NF_EINVAL (a directory into itself).
  */
 NF_MUST_USE int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
                           uint32_t flags);
@@ -276,7 +284,8 @@ void nf_dir_close(struct nf_dir *dir);
  * made or removed meanwhile appear or not; the others appear once. */
 NF_MUST_USE int nf_dir_next(struct nf_dir *dir, struct nf_dirent *ret);
 
-/* Go on after that name, whether it exists or not; the empty name: the start. */
+/* Go on after that name, whether it exists or not; the empty name: the start.
+ */
 NF_MUST_USE int nf_dir_seek(struct nf_dir *dir, const char *name, size_t len);
 
 /* ---- Files ---------------------------------------------------------- */
@@ -313,8 +322,8 @@ NF_MUST_USE int nf_append(struct nf_file *file, const void *buf, size_t len);
 /* Cut the file, or extend it with zeros (a hole on native), to size bytes. */
 NF_MUST_USE int nf_truncate(struct nf_file *file, uint64_t size);
 
-/* Make [off, off + len) read as zeros, and free its whole pages. The size stays.
- * mirage has no holes: NF_ENOTSUP. */
+/* Make [off, off + len) read as zeros, and free its whole pages. The size
+ * stays. mirage has no holes: NF_ENOTSUP. */
 NF_MUST_USE int nf_punch(struct nf_file *file, uint64_t off, uint64_t len);
 
 /* The first byte at or after off that lies in data, or in a hole; a hole starts
@@ -379,11 +388,11 @@ struct nf_finding {
     uint64_t page;
     uint64_t count;
     enum nf_page_kind kind;
-    uint64_t birth;    /* generation that wrote the page; 0: not known */
-    const char *file;  /* path where it belongs to a file; until return */
+    uint64_t birth;   /* generation that wrote the page; 0: not known */
+    const char *file; /* path where it belongs to a file; until return */
     size_t file_len;
-    uint64_t offset;   /* byte of the file that the page starts at */
-    const char *what;  /* static text, for an error */
+    uint64_t offset;  /* byte of the file that the page starts at */
+    const char *what; /* static text, for an error */
 };
 
 enum nf_scrub_flags {

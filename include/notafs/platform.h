@@ -27,7 +27,7 @@ extern "C" {
 /* Errors: 0 or a positive count is success, these are failure. */
 enum nf_err {
     NF_OK = 0,
-#define NF_ERR_CLASS(name, number, text) name = (number),
+#define NF_ERR_CLASS(name, number, text)          name = (number),
 #define NF_ERR_DETAIL(name, number, class_, text) name = (number),
 #include <notafs/err.def>
 #undef NF_ERR_CLASS

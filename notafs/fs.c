@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Mounts and transactions.
+ *
+ * A transaction begins with the first change after a commit and ends with
+ * nf_sync or nf_abort. Its pages are written at their final places at any time;
+ * they become visible with the generation page that format->publish writes
+ * last. An abort, or a crash, simply returns to the last generation.
+ *
+ * Two kinds of empty commits are made on the way, when nothing is changed yet:
+ * - settling: after a mount that refused a newer generation, or that does not
+ *   know which pages the previous one holds (mirage), one commit makes the
+ *   newest two generations equal, and every free page safe to take;
+ * - reclaiming: when more pages are held back than can be taken, commits age
+ *   them.
+ */
+#include "notafs/nf_int.h"
+
+#define RECLAIM_WORTH       8 /* pages; a commit itself frees about as many */
+#define DEFAULT_CACHE_BYTES ((size_t)1 << 20)
+
+struct nf_time nf_now(const struct nf *nf)
+{
+    struct nf_time zero = {0, 0};
+    const struct nf_env *env = nf->mem.env;
+    return env->now != NULL ? env->now(env->ctx) : zero;
+}
+
+/* ---- Mount ---------------------------------------------------------- */
+
+int nf_probe(struct bd *bd, const struct nf_env *env, struct nf_disk *ret)
+{
+    struct nf_mem mem = {env, 0, 0};
+    struct nf_disk disk;
+    int err = nf_mirage_format.probe(bd, &mem, &disk);
+    if (err == NF_EC_NOT_FORMATTED) {
+        err = nf_native_format.probe(bd, &mem, &disk);
+    }
+    if (err == 0) {
+        *ret = disk;
+    }
+    return err;
+}
+
+int nf_format(struct bd *bd, const struct nf_env *env,
+              const struct nf_format_options *options)
+{
+    static const struct nf_format_options defaults;
+    const struct nf_format_options *o = options != NULL ? options : &defaults;
+    struct nf_mem mem = {env, 0, 0};
+    if ((bd->geo.caps & BD_CAP_READONLY) != 0) {
+        return NF_EROFS;
+    }
+    switch (o->profile) {
+    case NF_PROFILE_NATIVE:
+        return nf_native_format.format_disk(bd, &mem, o);
+    case NF_PROFILE_MIRAGE:
+        return nf_mirage_format.format_disk(bd, &mem, o);
+    }
+    return NF_EINVAL;
+}
+
+static void free_handle(struct nf *nf)
+{
+    struct nf_mem mem = nf->mem;
+    nf_cache_close(nf);
+    nf_free(&mem, nf->scratch, nf->disk.page_size);
+    nf_free(&mem, nf, sizeof(*nf));
+}
+
+/* A handle with a cache, and no generation yet. */
+static int new_handle(struct bd *bd, const struct nf_env *env,
+                      const struct nf_mount_options *options, struct nf **ret)
+{
+    struct nf_mem mem = {env, 0, 0};
+    struct nf_disk disk;
+    int err = nf_probe(bd, env, &disk);
+    if (err != 0) {
+        return err;
+    }
+    if (disk.page_size != bd->geo.page_size) {
+        return NF_EC_PAGE_SIZE;
+    }
+    if (disk.write_features != 0 && (options->flags & NF_MOUNT_READONLY) == 0) {
+        return NF_EC_VERSION;
+    }
+    struct nf *nf = nf_calloc(&mem, 1, sizeof(*nf));
+    if (nf == NULL) {
+        return NF_ENOMEM;
+    }
+    nf->mem = mem;
+    nf->bd = *bd;
+    memset(&nf->bd.count, 0, sizeof(nf->bd.count));
+    nf->disk = disk;
+    nf->page_count = disk.page_count;
+    nf->flags = options->flags;
+    nf->readonly =
+        (options->flags & NF_MOUNT_READONLY) != 0 || options->generation != 0;
+    nf->codec = options->codec;
+    nf->format = disk.profile == NF_PROFILE_NATIVE ? &nf_native_format
+                                                   : &nf_mirage_format;
+    nf->settled = true;
+    size_t cache =
+        options->cache_bytes != 0 ? options->cache_bytes : DEFAULT_CACHE_BYTES;
+    err = nf_cache_open(nf, cache);
+    if (err == 0) {
+        nf->scratch = nf_alloc_aligned(&nf->mem, disk.page_size, 4096);
+        err = nf->scratch == NULL ? NF_ENOMEM : 0;
+    }
+    if (err == 0 && !nf->readonly && (bd->geo.caps & BD_CAP_READONLY) != 0) {
+        err = NF_EROFS;
+    }
+    if (err != 0) {
+        free_handle(nf);
+        return err;
+    }
+    *ret = nf;
+    return 0;
+}
+
+int nf_mount(struct bd *bd, const struct nf_env *env,
+             const struct nf_mount_options *options, struct nf **ret)
+{
+    static const struct nf_mount_options defaults;
+    struct nf *nf;
+    const struct nf_mount_options *o = options != NULL ? options : &defaults;
+    int err = new_handle(bd, env, o, &nf);
+    if (err != 0) {
+        return err;
+    }
+    err = nf->format->open(nf, o->generation);
+    if (err != 0) {
+        free_handle(nf);
+        return err;
+    }
+    nf->space.bump_at_begin = nf->space.free_start;
+    nf_trace(env, NF_EV_MOUNTED, nf->generation, nf->bd.count.pages_read, 0);
+    *ret = nf;
+    return 0;
+}
+
+void nf_unmount(struct nf *nf)
+{
+    if (nf == NULL) {
+        return;
+    }
+    nf_assert(nf->views == NULL);
+    if (nf->writer != NULL) {
+        struct nf **at = &nf->writer->views;
+        while (*at != nf) {
+            at = &(*at)->next_view;
+        }
+        *at = nf->next_view;
+    }
+    nf_inodes_drop(nf);
+    nf_assert(nf->inodes == NULL);
+    nf->format->close(nf);
+    free_handle(nf);
+}
+
+/* ---- Views ---------------------------------------------------------- */
+
+int nf_generations(struct nf *nf, struct nf_generation *ret, size_t max)
+{
+    return nf->format->generations(nf, ret, max);
+}
+
+int nf_view_open(struct nf *nf, uint64_t number, size_t cache_bytes,
+                 struct nf **ret)
+{
+    struct nf_mount_options options = {
+        .cache_bytes = cache_bytes,
+        .flags = NF_MOUNT_READONLY | NF_MOUNT_NO_VERIFY,
+        .generation = number != 0 ? number : nf->generation,
+        .codec = nf->codec,
+    };
+    struct nf *view;
+    int err = nf_mount(&nf->bd, nf->mem.env, &options, &view);
+    if (err != 0) {
+        return nf_fail(nf, err, NF_NOWHERE, "generation");
+    }
+    view->writer = nf;
+    view->pin_pushed = view->space.pushed;
+    if (nf->disk.profile == NF_PROFILE_MIRAGE) {
+        /* mirage counts what was pushed from the mount on: older generations
+         * pin all of it, the committed one what follows */
+        view->pin_pushed =
+            view->generation == nf->generation ? nf->space.hist[0] : 0;
+    }
+    view->next_view = nf->views;
+    nf->views = view;
+    *ret = view;
+    return 0;
+}
+
+/* ---- Transactions --------------------------------------------------- */
+
+/* Publish what there is as the next generation. */
+static int commit(struct nf *nf)
+{
+    uint64_t batches = nf->bd.count.batches;
+    uint64_t pages = nf->bd.count.pages_written;
+    int err = nf->format->publish(nf);
+    if (err != 0) {
+        nf->commit_failed = true;
+        return nf_txn_fail(nf, err);
+    }
+    nf->generation++;
+    nf->seen = nf_max_u64(nf->seen, nf->generation);
+    nf->commits++;
+    nf->in_txn = false;
+    nf->settled = nf->generation >= nf->seen;
+    nf_cache_committed(nf);
+    nf_space_committed(nf);
+    nf_inodes_drop(nf);
+    nf_trace(nf->mem.env, NF_EV_COMMITTED, nf->generation,
+             nf->bd.count.pages_written - pages,
+             nf->bd.count.batches - batches);
+    return 0;
+}
+
+static int settle(struct nf *nf)
+{
+    nf->space.settling = true;
+    int err = 0;
+    while (err == 0 && !nf->settled) {
+        err = commit(nf);
+    }
+    nf->space.settling = false;
+    return err;
+}
+
+/* Commit until what was freed can be taken again, if that is the larger part
+ * of what is free. */
+static int reclaim(struct nf *nf)
+{
+    for (uint64_t i = 0; i < nf_space_keep(nf); i++) {
+        uint64_t held = nf_space_held(nf);
+        if (nf->views != NULL ||
+            held <= nf_space_usable(nf, false) + RECLAIM_WORTH) {
+            return 0;
+        }
+        int err = commit(nf);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int nf_txn_begin(struct nf *nf)
+{
+    if (nf->readonly) {
+        return nf_fail(nf, NF_EROFS, NF_NOWHERE, "mount");
+    }
+    if (nf->failed != 0) {
+        return nf_fail(nf, NF_EC_TXN_FAILED, NF_NOWHERE, "transaction");
+    }
+    if (nf->in_txn) {
+        return 0;
+    }
+    int err = nf->settled ? 0 : settle(nf);
+    if (err == 0) {
+        err = reclaim(nf);
+    }
+    nf->in_txn = err == 0;
+    return err;
+}
+
+int nf_txn_fail(struct nf *nf, int err)
+{
+    nf->failed = err;
+    return err;
+}
+
+bool nf_is_dirty(const struct nf *nf)
+{
+    return nf->in_txn;
+}
+
+int nf_sync(struct nf *nf)
+{
+    if (nf->failed != 0) {
+        return nf_fail(nf, NF_EC_TXN_FAILED, NF_NOWHERE, "transaction");
+    }
+    if (!nf->in_txn) {
+        return 0;
+    }
+    int err = nf_inodes_flush(nf);
+    if (err == 0) {
+        err = nf->format->table_flush(nf);
+    }
+    return err == 0 ? commit(nf) : nf_txn_fail(nf, err);
+}
+
+int nf_abort(struct nf *nf)
+{
+    if (!nf->in_txn && nf->failed == 0) {
+        return 0;
+    }
+    nf_cache_drop(nf);
+    nf->format->close(nf);
+    /* A commit that failed may have reached the disk or not: look. */
+    int err = nf->format->open(nf, nf->commit_failed ? 0 : nf->generation);
+    nf->commit_failed = err != 0;
+    nf->failed = err;
+    nf->in_txn = false;
+    nf->space.bump_at_begin = nf->space.free_start;
+    nf_inodes_reload(nf);
+    nf_trace(nf->mem.env, NF_EV_ABORTED, nf->generation, 0, 0);
+    return err;
+}
+
+/* ---- Facts ---------------------------------------------------------- */
+
+void nf_stats(const struct nf *nf, struct nf_stats *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->disk = nf->disk;
+    ret->generation = nf->generation;
+    ret->page_count = nf->page_count;
+    ret->free_pages = nf_space_free_pages(nf);
+    ret->usable_pages = nf_space_usable(nf, false);
+    ret->files = nf->counts.files;
+    ret->dirs = nf->counts.dirs;
+    ret->max_file_bytes = nf->format->max_file_bytes;
+    ret->max_name_bytes = nf->format->max_name_bytes(nf);
+    ret->cache_pages = nf->cache.n_frames;
+    ret->readonly = nf->readonly;
+    ret->has_flush = (nf->bd.geo.caps & BD_CAP_FLUSH) != 0;
+}
+
+void nf_counters(const struct nf *nf, struct nf_counters *ret)
+{
+    ret->cache_hits = nf->cache.hits;
+    ret->cache_misses = nf->cache.misses;
+    ret->commits = nf->commits;
+    ret->pages_spilled = nf->cache.n_spilled;
+    ret->pages_hashed = nf->hashed;
+    ret->bytes_allocated = nf->mem.used;
+    ret->bytes_peak = nf->mem.peak;
+    ret->device = nf->bd.count;
+}

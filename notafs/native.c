@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/* The native format: its table of functions, and how its pointers are coded. */
+#include "notafs/native_int.h"
+
+static int node_check(struct nf *nf, enum nf_kind kind, const uint8_t *page)
+{
+    switch (kind) {
+    case NF_KIND_DATA:
+        return 0;
+    case NF_KIND_ROPE:
+        return native_rope_check(nf, page);
+    case NF_KIND_TABLE:
+        return native_table_check(nf, page);
+    case NF_KIND_QUEUE:
+        break;
+    }
+    return NF_EC_NODE;
+}
+
+/* A leaf of the table has its pointers in records, which inodes keep: none of
+ * the cache's concern. */
+static uint32_t ptr_count(const struct nf *nf, enum nf_kind kind,
+                          const uint8_t *page)
+{
+    switch (kind) {
+    case NF_KIND_ROPE:
+        return native_fan(nf);
+    case NF_KIND_TABLE:
+        return page[1] > 0 ? nf_get_le16(page + 2) : 0;
+    case NF_KIND_DATA:
+    case NF_KIND_QUEUE:
+        break;
+    }
+    return 0;
+}
+
+static uint32_t ptr_at(const struct nf *nf, enum nf_kind kind,
+                       const uint8_t *page, uint32_t i)
+{
+    (void)nf;
+    return kind == NF_KIND_TABLE ? native_table_ptr_at(page, i)
+                                 : NATIVE_NODE_LEN + i * NATIVE_PTR_LEN;
+}
+
+static void ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret)
+{
+    (void)nf;
+    ret->id = nf_get_le48(p);
+    ret->birth = nf_get_le48(p + 6);
+    ret->sum = nf_get_le64(p + 12);
+}
+
+static void ptr_put(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr)
+{
+    (void)nf;
+    nf_put_le48(p, ptr->id);
+    nf_put_le48(p + 6, ptr->birth);
+    nf_put_le64(p + 12, ptr->sum);
+}
+
+static uint32_t ptr_len(const struct nf *nf)
+{
+    (void)nf;
+    return NATIVE_PTR_LEN;
+}
+
+static int table_flush(struct nf *nf)
+{
+    (void)nf;
+    return 0; /* it is on pages always */
+}
+
+const struct nf_format nf_native_format = {
+    .node_check = node_check,
+    .ptr_len = ptr_len,
+    .ptr_count = ptr_count,
+    .ptr_at = ptr_at,
+    .ptr_get = ptr_get,
+    .ptr_put = ptr_put,
+    .probe = native_probe,
+    .format_disk = native_format_disk,
+    .open = native_open,
+    .close = native_close,
+    .publish = native_publish,
+    .generations = native_generations,
+    .queue_front = native_queue_front,
+    .queue_take = native_queue_take,
+    .queue_spill = native_queue_spill,
+    .queue_trim = native_queue_trim,
+    .table_get = native_table_get,
+    .table_put = native_table_put,
+    .table_del = native_table_del,
+    .table_next = native_table_next,
+    .table_scan = native_table_scan,
+    .table_flush = table_flush,
+    .table_need = native_table_need,
+    .rope_read = native_rope_read,
+    .rope_write = native_rope_write,
+    .rope_truncate = native_rope_truncate,
+    .rope_punch = native_rope_punch,
+    .rope_free = native_rope_free,
+    .rope_need = native_rope_need,
+    .rope_seek = native_rope_seek,
+    .walk_system = native_walk_system,
+    .walk_queue = native_walk_queue,
+    .walk_table = native_walk_table,
+    .walk_file = native_walk_file,
+    .walk_queue_leaf = native_walk_queue_leaf,
+    .walk_height_ok = native_walk_height_ok,
+    .walk_child = native_walk_child,
+    .max_file_bytes = NATIVE_MAX_BYTES,
+    .max_name_bytes = native_max_name,
+    .max_inline_bytes = native_max_inline,
+    .mirage_times = false,
+};

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The native format: what its files share. docs/format-notafs.md, part 2, is
+ * the specification. Integers are little-endian; P is the page size.
+ *
+ * Pages: header | generation slots | copy of the header | everything else.
+ *
+ * Pointer (20 bytes)          Header of a node (8 bytes)
+ *    0  6  page id; 0: null      0  1  type: 1 rope, 2 table
+ *    6  6  generation of birth   1  1  height: rope >= 1, table >= 0
+ *   12  8  XXH3-64 of the page   2  2  table: cells; rope: 0
+ *                                4  2  table: start of the cells; rope: 0
+ *                                6  2  0
+ */
+#ifndef NF_NATIVE_INT_H
+#define NF_NATIVE_INT_H
+
+#include "notafs/nf_int.h"
+
+#define NATIVE_PTR_LEN    20u
+#define NATIVE_NODE_LEN   8u
+#define NATIVE_NODE_ROPE  1u
+#define NATIVE_NODE_TABLE 2u
+#define NATIVE_SLOTS      8u
+#define NATIVE_MAX_BYTES  ((uint64_t)1 << 56)
+
+static inline uint32_t native_fan(const struct nf *nf)
+{
+    return (nf->disk.page_size - NATIVE_NODE_LEN) / NATIVE_PTR_LEN;
+}
+
+/* Room for cells and their slots in a table node. */
+static inline uint32_t native_table_room(const struct nf *nf)
+{
+    return nf->disk.page_size - NATIVE_NODE_LEN;
+}
+
+/* First page behind header, slots and copy. */
+static inline uint64_t native_first_page(const struct nf_disk *disk)
+{
+    return (uint64_t)(disk->slots + 2) * disk->slot_stride;
+}
+
+/* native_header.c */
+void native_header_put(uint8_t *p, const struct nf_disk *disk);
+/* The header in 512 bytes. NF_EC_NOT_FORMATTED: no magic; NF_EC_HEADER. */
+int native_header_get(const uint8_t *p, struct nf_disk *ret);
+int native_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
+int native_format_disk(struct bd *bd, struct nf_mem *mem,
+                       const struct nf_format_options *options);
+
+/* native_gen.c */
+/* Write the first generation, an empty disk's; page is scratch. */
+int native_gen_first(struct bd *bd, struct nf_mem *mem,
+                     const struct nf_disk *disk, uint8_t *page);
+int native_open(struct nf *nf, uint64_t generation);
+void native_close(struct nf *nf);
+int native_publish(struct nf *nf);
+int native_generations(struct nf *nf, struct nf_generation *ret, size_t max);
+
+/* native_queue.c */
+int native_queue_front(struct nf *nf, struct nf_extent *ret);
+void native_queue_take(struct nf *nf, uint64_t n);
+int native_queue_spill(struct nf *nf);
+int native_queue_trim(struct nf *nf);
+
+void native_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
+                            uint64_t offset, const uint8_t *page);
+
+/* native_walk.c */
+void native_walk_system(struct nf *nf, struct nf_walk *walk);
+void native_walk_queue(struct nf *nf, struct nf_walk *walk);
+void native_walk_table(struct nf *nf, struct nf_walk *walk);
+void native_walk_file(struct nf *nf, struct nf_walk *walk,
+                      const struct nf_rec *rec);
+bool native_walk_height_ok(const struct nf_walk_node *node,
+                           const uint8_t *page);
+bool native_walk_child(struct nf *nf, const struct nf_walk_node *node,
+                       const uint8_t *page, uint32_t i,
+                       struct nf_walk_node *ret);
+
+/* native_rope.c */
+int native_rope_check(const struct nf *nf, const uint8_t *page);
+int native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     uint8_t *buf, size_t len);
+int native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      const uint8_t *buf, size_t len);
+int native_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size);
+int native_rope_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      uint64_t len);
+int native_rope_free(struct nf *nf, struct nf_rope *rope);
+uint64_t native_rope_need(const struct nf *nf, const struct nf_rope *rope,
+                          uint64_t off, uint64_t len);
+int native_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     bool data, uint64_t *ret);
+/* The first k children of the root are null: let the rope start behind them.
+ * Returns the bytes cut off the front, 0 if there is nothing to cut. */
+int native_rope_rebase(struct nf *nf, struct nf_rope *rope, uint64_t *ret);
+
+/* native_table.c */
+int native_table_check(const struct nf *nf, const uint8_t *page);
+uint32_t native_table_ptr_at(const uint8_t *page, uint32_t i);
+int native_table_get(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                     struct nf_rec *ret);
+int native_table_put(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                     const struct nf_rec *rec);
+int native_table_del(struct nf *nf, uint64_t dir, const char *name, size_t len);
+int native_table_next(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                      const char **ret_name, size_t *ret_len,
+                      struct nf_rec *ret);
+int native_table_scan(struct nf *nf, uint64_t dir, const char *name, size_t len,
+                      uint64_t *ret_dir, const char **ret_name, size_t *ret_len,
+                      struct nf_rec *ret);
+uint64_t native_table_need(const struct nf *nf);
+uint32_t native_max_name(const struct nf *nf);
+uint32_t native_max_inline(const struct nf *nf, size_t name_len);
+
+#endif

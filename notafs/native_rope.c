@@ -1,0 +1,846 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Ropes of the native format: a radix tree over the pages of a file. A data
+ * page holds P bytes and nothing else; a node of height h >= 1 is the common
+ * header, then F = (P - 8) / 20 pointers, each to a subtree of height h - 1
+ * that covers F^(h-1) pages. A null pointer is a hole. The height, and the
+ * size in bytes, stand in the file's record.
+ *
+ * Transfers of several whole pages go around the cache, straight between the
+ * caller's buffer and the device.
+ */
+#include "notafs/native_int.h"
+
+#define MAX_HEIGHT   12 /* 24^12 pages of 512 bytes are more than 2^56 bytes */
+#define DIRECT_PAGES 8  /* whole pages from which a transfer goes around */
+
+/* ---- Geometry ------------------------------------------------------- */
+
+/* Pages below a pointer of that height, at most UINT64_MAX. */
+static uint64_t span(const struct nf *nf, uint32_t height)
+{
+    uint64_t n = 1;
+    for (uint32_t i = 0; i < height; i++) {
+        if (!nf_mul_u64(n, native_fan(nf), &n)) {
+            return UINT64_MAX;
+        }
+    }
+    return n;
+}
+
+static uint32_t ptr_off(uint32_t i)
+{
+    return NATIVE_NODE_LEN + i * NATIVE_PTR_LEN;
+}
+
+static void child_get(struct nf *nf, const struct nf_frame *node, uint32_t i,
+                      struct nf_ptr *ret)
+{
+    nf->format->ptr_get(nf, node->data + ptr_off(i), ret);
+}
+
+static bool child_null(const struct nf_frame *node, uint32_t i)
+{
+    return nf_get_le48(node->data + ptr_off(i)) == 0;
+}
+
+int native_rope_check(const struct nf *nf, const uint8_t *page)
+{
+    (void)nf;
+    return page[0] == NATIVE_NODE_ROPE && page[1] >= 1 && page[1] <= MAX_HEIGHT
+               ? 0
+               : NF_EC_NODE;
+}
+
+/* The node at ptr, which must have that height, pinned. */
+static int node_get(struct nf *nf, const struct nf_ptr *ptr, uint32_t height,
+                    struct nf_frame **ret)
+{
+    struct nf_frame *node;
+    int err = nf_cache_get(nf, ptr, NF_KIND_ROPE, &node);
+    if (err != 0) {
+        return err;
+    }
+    if (node->data[1] != height) {
+        nf_cache_unpin(node);
+        return nf_fail_value(nf, NF_EC_NODE, ptr->id, "height of a rope node",
+                             height, node->data[1]);
+    }
+    *ret = node;
+    return 0;
+}
+
+/* The same, made writable; made at all if the pointer is null. */
+static int node_own(struct nf *nf, struct nf_slot slot, uint32_t height,
+                    struct nf_frame **ret)
+{
+    struct nf_ptr ptr;
+    int err;
+    nf_slot_get(nf, slot, &ptr);
+    if (nf_ptr_is_null(&ptr)) {
+        err = nf_cache_new(nf, slot, NF_KIND_ROPE, ret);
+        if (err == 0) {
+            (*ret)->data[0] = NATIVE_NODE_ROPE;
+            (*ret)->data[1] = (uint8_t)height;
+        }
+        return err;
+    }
+    err = node_get(nf, &ptr, height, ret);
+    if (err == 0) {
+        err = nf_cache_own(nf, *ret, slot);
+        if (err != 0) {
+            nf_cache_unpin(*ret);
+        }
+    }
+    return err;
+}
+
+/* ---- Finding -------------------------------------------------------- */
+
+/* The node of height 1 above a page, pinned; or NULL, and the first page
+ * behind the hole that it lies in. */
+static int find_node(struct nf *nf, const struct nf_rope *rope, uint64_t page,
+                     struct nf_frame **ret, uint64_t *ret_next)
+{
+    struct nf_ptr ptr = rope->root;
+    uint32_t height = rope->height;
+    *ret = NULL;
+    if (height > MAX_HEIGHT) {
+        return nf_fail(nf, NF_EC_NODE, ptr.id, "height of a rope");
+    }
+    if (page >= span(nf, height)) {
+        *ret_next = UINT64_MAX;
+        return 0;
+    }
+    for (;;) {
+        struct nf_frame *node;
+        uint64_t below = span(nf, height);
+        if (nf_ptr_is_null(&ptr)) {
+            *ret_next = (page / below + 1) * below;
+            return 0;
+        }
+        int err = node_get(nf, &ptr, height, &node);
+        if (err != 0) {
+            return err;
+        }
+        if (height == 1) {
+            *ret = node;
+            return 0;
+        }
+        height--;
+        child_get(nf, node,
+                  (uint32_t)(page / span(nf, height) % native_fan(nf)), &ptr);
+        nf_cache_unpin(node);
+    }
+}
+
+/* The pointer to a data page; null in a hole, and *ret_next is the first page
+ * behind the hole (or the next page). */
+static int find_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
+                     struct nf_ptr *ret, uint64_t *ret_next)
+{
+    struct nf_ptr null = {0, 0, 0};
+    struct nf_frame *node;
+    if (rope->height == 0) {
+        *ret = page == 0 ? rope->root : null;
+        *ret_next = page == 0 ? 1 : UINT64_MAX;
+        return 0;
+    }
+    int err = find_node(nf, rope, page, &node, ret_next);
+    if (err != 0) {
+        return err;
+    }
+    *ret = null;
+    if (node != NULL) {
+        child_get(nf, node, (uint32_t)(page % native_fan(nf)), ret);
+        *ret_next = page + 1;
+        nf_cache_unpin(node);
+    }
+    return 0;
+}
+
+/* ---- Reading -------------------------------------------------------- */
+
+/* Part of one page, through the cache. */
+static int read_part(struct nf *nf, const struct nf_ptr *ptr, size_t in,
+                     uint8_t *buf, size_t len)
+{
+    struct nf_frame *frame;
+    if (nf_ptr_is_null(ptr)) {
+        memset(buf, 0, len);
+        return 0;
+    }
+    int err = nf_cache_get(nf, ptr, NF_KIND_DATA, &frame);
+    if (err == 0) {
+        memcpy(buf, frame->data + in, len);
+        nf_cache_unpin(frame);
+    }
+    return err;
+}
+
+/* Send the requests for children [from, to) of node, and verify the pages. */
+static int direct_read(struct nf *nf, const struct nf_frame *node,
+                       uint32_t from, uint32_t to, size_t n_reqs, uint8_t *buf)
+{
+    size_t size = nf->disk.page_size;
+    int err = bd_submit(&nf->bd, nf->cache.direct, n_reqs);
+    if (err != 0) {
+        return nf_fail(nf, err, nf->cache.direct[0].range.first, "read");
+    }
+    for (uint32_t i = from; i < to; i++) {
+        struct nf_ptr ptr;
+        const uint8_t *page = buf + (i - from) * size;
+        child_get(nf, node, i, &ptr);
+        struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
+        if (nf_ptr_is_null(&ptr) || frame != NULL) {
+            nf_cache_unpin(frame);
+            continue;
+        }
+        uint64_t sum = nf_page_sum(nf, page);
+        if (sum != ptr.sum) {
+            return nf_fail_value(nf, NF_EC_CHECKSUM, ptr.id, "data page",
+                                 ptr.sum, sum);
+        }
+    }
+    return 0;
+}
+
+/* Whole pages: children [i, end) of node, around the cache where it has not
+ * got them. */
+static int read_run(struct nf *nf, const struct nf_frame *node, uint32_t i,
+                    uint32_t end, uint8_t *buf)
+{
+    size_t size = nf->disk.page_size;
+    struct bd_request *reqs = nf->cache.direct;
+    size_t n = 0;
+    uint32_t from = i;
+    uint8_t *start = buf;
+    int err = 0;
+    for (; err == 0 && i < end; i++, buf += size) {
+        struct nf_ptr ptr;
+        child_get(nf, node, i, &ptr);
+        struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
+        if (nf_ptr_is_null(&ptr)) {
+            memset(buf, 0, size);
+        } else if (frame != NULL) {
+            memcpy(buf, frame->data, size);
+        } else if (ptr.id >= nf->page_count) {
+            err = nf_fail(nf, NF_EC_PAGE_ID, ptr.id, "data page");
+        } else if (n > 0 &&
+                   buf == reqs[n - 1].in + reqs[n - 1].range.count * size &&
+                   ptr.id ==
+                       reqs[n - 1].range.first + reqs[n - 1].range.count) {
+            reqs[n - 1].range.count++;
+        } else {
+            struct bd_request req = {{ptr.id, 1}, buf, NULL};
+            reqs[n++] = req;
+        }
+        nf_cache_unpin(frame);
+        if (err == 0 && n == NF_DIRECT) {
+            err = direct_read(nf, node, from, i + 1, n, start);
+            n = 0;
+            from = i + 1;
+            start = buf + size;
+        }
+    }
+    return err == 0 ? direct_read(nf, node, from, end, n, start) : err;
+}
+
+int native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     uint8_t *buf, size_t len)
+{
+    size_t size = nf->disk.page_size;
+    uint32_t fan = native_fan(nf);
+    while (len > 0) {
+        uint64_t page = off / size;
+        size_t in = (size_t)(off % size);
+        size_t part = nf_min_u64(len, size - in);
+        struct nf_frame *node = NULL;
+        uint64_t next;
+        int err;
+        if (rope->height == 0) {
+            struct nf_ptr ptr;
+            err = find_page(nf, rope, page, &ptr, &next);
+            if (err == 0) {
+                err = read_part(nf, &ptr, in, buf, part);
+            }
+        } else {
+            err = find_node(nf, rope, page, &node, &next);
+        }
+        if (rope->height > 0 && err == 0 && node == NULL) {
+            uint64_t hole = next - page;
+            part = hole > len / size ? len : nf_min_u64(len, hole * size - in);
+            memset(buf, 0, part);
+        }
+        for (uint32_t i = (uint32_t)(page % fan);
+             node != NULL && err == 0 && len > 0 && i < fan;) {
+            struct nf_ptr ptr;
+            uint64_t whole = in == 0 ? len / size : 0;
+            part = nf_min_u64(len, size - in);
+            if (whole >= DIRECT_PAGES) {
+                uint32_t n = (uint32_t)nf_min_u64(whole, fan - i);
+                err = read_run(nf, node, i, i + n, buf);
+                part = n * size;
+                i += n;
+            } else {
+                child_get(nf, node, i, &ptr);
+                err = read_part(nf, &ptr, in, buf, part);
+                i++;
+            }
+            in = 0;
+            off += part;
+            buf += part;
+            len -= part;
+            part = 0;
+        }
+        nf_cache_unpin(node);
+        if (err != 0) {
+            return err;
+        }
+        off += part;
+        buf += part;
+        len -= part;
+    }
+    return 0;
+}
+
+int native_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     bool data, uint64_t *ret)
+{
+    uint64_t size = nf->disk.page_size;
+    uint64_t end = nf_div_up_u64(rope->size, size);
+    uint64_t page = off / size;
+    while (page < end) {
+        struct nf_ptr ptr;
+        uint64_t next;
+        int err = find_page(nf, rope, page, &ptr, &next);
+        if (err != 0) {
+            return err;
+        }
+        if (nf_ptr_is_null(&ptr) != data) {
+            *ret = nf_max_u64(off, page * size);
+            return 0;
+        }
+        page = data ? next : page + 1;
+    }
+    *ret = rope->size;
+    return data ? NF_ERANGE : 0;
+}
+
+/* ---- Writing -------------------------------------------------------- */
+
+static uint32_t height_for(const struct nf *nf, const struct nf_rope *rope,
+                           uint64_t last_page)
+{
+    uint32_t height = rope->height;
+    while (last_page >= span(nf, height)) {
+        height++;
+    }
+    return height;
+}
+
+uint64_t native_rope_need(const struct nf *nf, const struct nf_rope *rope,
+                          uint64_t off, uint64_t len)
+{
+    uint64_t size = nf->disk.page_size;
+    uint64_t first = off / size;
+    uint64_t last = (off + (len > 0 ? len - 1 : 0)) / size;
+    uint32_t height = height_for(nf, rope, last);
+    uint64_t n = last - first + 1 + (height - rope->height);
+    for (uint32_t h = 1; h <= height; h++) {
+        n += last / span(nf, h) - first / span(nf, h) + 1;
+    }
+    return n;
+}
+
+/* Put roots above the root until the rope reaches the page. */
+static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
+{
+    uint32_t height = height_for(nf, rope, last_page);
+    while (rope->height < height) {
+        struct nf_ptr top = {0, 0, 0};
+        struct nf_slot above = {NULL, 0, &top};
+        struct nf_slot root = {NULL, 0, &rope->root};
+        if (!nf_ptr_is_null(&rope->root)) {
+            struct nf_frame *node;
+            int err = node_own(nf, above, rope->height + 1u, &node);
+            if (err != 0) {
+                return err;
+            }
+            struct nf_slot first = {node, ptr_off(0), NULL};
+            nf_slot_put(nf, first, &rope->root);
+            nf_cache_move(nf, rope->root.id, first);
+            rope->root = top;
+            nf_cache_move(nf, top.id, root);
+            nf_cache_unpin(node);
+        }
+        rope->height++;
+    }
+    return 0;
+}
+
+/* The node of height 1 above a page, writable and pinned, with all above it;
+ * NULL where the rope has no node. */
+static int own_node(struct nf *nf, struct nf_rope *rope, uint64_t page,
+                    struct nf_frame **ret)
+{
+    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_frame *node = NULL;
+    for (uint32_t height = rope->height; height > 0; height--) {
+        struct nf_frame *parent = node;
+        int err = node_own(nf, slot, height, &node);
+        nf_cache_unpin(parent);
+        if (err != 0) {
+            return err;
+        }
+        slot.parent = node;
+        slot.root = NULL;
+        slot.off =
+            ptr_off((uint32_t)(page / span(nf, height - 1) % native_fan(nf)));
+    }
+    *ret = node;
+    return 0;
+}
+
+static struct nf_slot page_slot(struct nf *nf, struct nf_rope *rope,
+                                struct nf_frame *node, uint64_t page)
+{
+    struct nf_slot slot = {node, 0, NULL};
+    if (node == NULL) {
+        slot.root = &rope->root;
+    } else {
+        slot.off = ptr_off((uint32_t)(page % native_fan(nf)));
+    }
+    return slot;
+}
+
+/* A data page to write to, pinned; whole: what it held does not matter. */
+static int own_page(struct nf *nf, struct nf_slot slot, bool whole,
+                    struct nf_frame **ret)
+{
+    struct nf_ptr ptr;
+    nf_slot_get(nf, slot, &ptr);
+    if (nf_ptr_is_null(&ptr)) {
+        return nf_cache_new(nf, slot, NF_KIND_DATA, ret);
+    }
+    struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
+    nf_cache_unpin(frame);
+    if (whole && frame == NULL) {
+        struct nf_ptr null = {0, 0, 0};
+        nf_slot_put(nf, slot, &null);
+        int err = nf_page_free(nf, &ptr);
+        return err == 0 ? nf_cache_new(nf, slot, NF_KIND_DATA, ret) : err;
+    }
+    return nf_cache_get_own(nf, slot, NF_KIND_DATA, ret);
+}
+
+static int write_part(struct nf *nf, struct nf_slot slot, size_t in,
+                      const uint8_t *buf, size_t len)
+{
+    struct nf_frame *frame;
+    int err = own_page(nf, slot, len == nf->disk.page_size, &frame);
+    if (err == 0) {
+        memcpy(frame->data + in, buf, len);
+        nf_cache_unpin(frame);
+    }
+    return err;
+}
+
+/* Give child i of an owned node a new page, already hashed, at id. */
+static int replace_page(struct nf *nf, struct nf_frame *node, uint32_t i,
+                        uint64_t id, const uint8_t *page)
+{
+    struct nf_slot slot = {node, ptr_off(i), NULL};
+    struct nf_ptr old;
+    struct nf_ptr ptr = {id, nf_txn_gen(nf), nf_page_sum(nf, page)};
+    nf_slot_get(nf, slot, &old);
+    if (!nf_ptr_is_null(&old)) {
+        int err = nf_page_free(nf, &old);
+        if (err != 0) {
+            return err;
+        }
+    }
+    nf_slot_put(nf, slot, &ptr);
+    return 0;
+}
+
+/* Whole pages to children [i, i + n) of an owned node, around the cache. */
+static int write_run(struct nf *nf, struct nf_frame *node, uint32_t i,
+                     uint64_t n, const uint8_t *buf)
+{
+    size_t size = nf->disk.page_size;
+    struct bd_request *reqs = nf->cache.direct;
+    size_t n_reqs = 0;
+    while (n > 0) {
+        struct nf_extent run;
+        int err = nf_space_alloc_run(nf, n, &run);
+        if (err != 0) {
+            return err;
+        }
+        struct bd_request req = {{run.first, (uint32_t)run.count}, NULL, buf};
+        reqs[n_reqs++] = req;
+        for (uint64_t k = 0; err == 0 && k < run.count; k++, i++) {
+            err = replace_page(nf, node, i, run.first + k, buf);
+            buf += size;
+        }
+        n -= run.count;
+        if (err == 0 && (n_reqs == NF_DIRECT || n == 0)) {
+            nf->cache.spilled = true;
+            err = bd_submit(&nf->bd, reqs, n_reqs);
+            n_reqs = 0;
+        }
+        if (err != 0) {
+            return nf_fail(nf, err, run.first, "write");
+        }
+    }
+    return 0;
+}
+
+int native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      const uint8_t *buf, size_t len)
+{
+    size_t size = nf->disk.page_size;
+    uint32_t fan = native_fan(nf);
+    uint64_t end = off + len;
+    int err = grow(nf, rope, (end - 1) / size);
+    while (err == 0 && len > 0) {
+        uint64_t page = off / size;
+        size_t in = (size_t)(off % size);
+        struct nf_frame *node = NULL;
+        err = own_node(nf, rope, page, &node);
+        /* As many pages as this node has, and one where there is no node. */
+        for (uint64_t left = node == NULL ? 1 : fan - page % fan;
+             err == 0 && len > 0 && left > 0;) {
+            uint64_t whole = in == 0 ? len / size : 0;
+            size_t part = nf_min_u64(len, size - in);
+            uint64_t n = 1;
+            if (whole >= DIRECT_PAGES && node != NULL) {
+                n = nf_min_u64(whole, left);
+                part = (size_t)n * size;
+                err = write_run(nf, node, (uint32_t)(page % fan), n, buf);
+            } else {
+                err = write_part(nf, page_slot(nf, rope, node, page), in, buf,
+                                 part);
+            }
+            page += n;
+            left -= n;
+            in = 0;
+            off += part;
+            buf += part;
+            len -= part;
+        }
+        nf_cache_unpin(node);
+    }
+    if (err == 0) {
+        rope->size = nf_max_u64(rope->size, end);
+    }
+    return err;
+}
+
+/* ---- Freeing -------------------------------------------------------- */
+
+/* Free a page and all below it. Its pointer must stay until this returns: dirty
+ * pages below may be sealed and written on the way. */
+static int free_subtree(struct nf *nf, const struct nf_ptr *top,
+                        uint32_t height)
+{
+    struct {
+        struct nf_ptr ptr;
+        uint32_t next;
+    } stack[MAX_HEIGHT + 1];
+    uint32_t fan = native_fan(nf);
+    uint32_t depth = 0;
+    if (height == 0) {
+        return nf_page_free(nf, top);
+    }
+    stack[0].ptr = *top;
+    stack[0].next = 0;
+    for (;;) {
+        struct nf_frame *node;
+        uint32_t h = height - depth;
+        uint32_t i = stack[depth].next;
+        bool down = false;
+        int err = node_get(nf, &stack[depth].ptr, h, &node);
+        for (; err == 0 && !down && i < fan; i++) {
+            struct nf_ptr child;
+            child_get(nf, node, i, &child);
+            if (nf_ptr_is_null(&child)) {
+                continue;
+            }
+            if (h == 1) {
+                err = nf_page_free(nf, &child);
+            } else {
+                down = true;
+                stack[depth].next = i + 1;
+                stack[depth + 1].ptr = child;
+                stack[depth + 1].next = 0;
+            }
+        }
+        if (err != 0) {
+            return err;
+        }
+        nf_cache_unpin(node);
+        if (down) {
+            depth++;
+            continue;
+        }
+        err = nf_page_free(nf, &stack[depth].ptr);
+        if (err != 0 || depth == 0) {
+            return err;
+        }
+        depth--;
+    }
+}
+
+int native_rope_free(struct nf *nf, struct nf_rope *rope)
+{
+    int err = 0;
+    if (rope->height > MAX_HEIGHT) {
+        return nf_fail(nf, NF_EC_NODE, rope->root.id, "height of a rope");
+    }
+    if (!nf_ptr_is_null(&rope->root)) {
+        err = free_subtree(nf, &rope->root, rope->height);
+    }
+    memset(rope, 0, sizeof(*rope));
+    return err;
+}
+
+/* Make pages [from, to) a hole, from the first whole subtree there to the next:
+ * one of them a call. Returns where to go on. */
+static int clear_one(struct nf *nf, struct nf_rope *rope, uint64_t from,
+                     uint64_t to, uint64_t *ret_next)
+{
+    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_frame *node = NULL;
+    uint32_t height = rope->height;
+    uint64_t base = 0;
+    int err = 0;
+    for (;;) {
+        struct nf_ptr ptr;
+        struct nf_frame *parent = node;
+        uint64_t below = span(nf, height);
+        uint64_t end = below > UINT64_MAX - base ? UINT64_MAX : base + below;
+        nf_slot_get(nf, slot, &ptr);
+        if (nf_ptr_is_null(&ptr) || (base >= from && end <= to)) {
+            struct nf_ptr null = {0, 0, 0};
+            if (!nf_ptr_is_null(&ptr)) {
+                err = free_subtree(nf, &ptr, height);
+                nf_slot_put(nf, slot, &null);
+            }
+            *ret_next = end;
+            break;
+        }
+        err = node_own(nf, slot, height, &node);
+        if (err != 0) {
+            node = parent;
+            break;
+        }
+        nf_cache_unpin(parent);
+        height--;
+        uint32_t i =
+            (uint32_t)((nf_max_u64(from, base) - base) / span(nf, height));
+        base += i * span(nf, height);
+        slot.parent = node;
+        slot.root = NULL;
+        slot.off = ptr_off(i);
+    }
+    nf_cache_unpin(node);
+    return err;
+}
+
+static bool node_is_empty(const struct nf *nf, const struct nf_frame *node,
+                          uint32_t from)
+{
+    for (uint32_t i = from; i < native_fan(nf); i++) {
+        if (!child_null(node, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Free the nodes above a page that have become empty, the lowest first. */
+static int prune(struct nf *nf, struct nf_rope *rope, uint64_t page)
+{
+    bool again = true;
+    while (again) {
+        struct nf_slot slot = {NULL, 0, &rope->root};
+        struct nf_frame *parent = NULL;
+        struct nf_ptr ptr;
+        int err = 0;
+        again = false;
+        nf_slot_get(nf, slot, &ptr);
+        for (uint32_t h = rope->height; h > 0 && !nf_ptr_is_null(&ptr); h--) {
+            struct nf_frame *node;
+            struct nf_ptr null = {0, 0, 0};
+            err = node_own(nf, slot, h, &node);
+            if (err != 0) {
+                break;
+            }
+            if (node_is_empty(nf, node, 0)) {
+                nf_cache_unpin(node);
+                nf_slot_get(nf, slot, &ptr);
+                nf_slot_put(nf, slot, &null);
+                err = nf_page_free(nf, &ptr);
+                again = true;
+                break;
+            }
+            nf_cache_unpin(parent);
+            parent = node;
+            slot.parent = node;
+            slot.root = NULL;
+            slot.off =
+                ptr_off((uint32_t)(page / span(nf, h - 1) % native_fan(nf)));
+            nf_slot_get(nf, slot, &ptr);
+        }
+        nf_cache_unpin(parent);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int clear(struct nf *nf, struct nf_rope *rope, uint64_t from,
+                 uint64_t to)
+{
+    uint64_t page = from;
+    to = nf_min_u64(to, span(nf, rope->height));
+    while (page < to) {
+        int err = clear_one(nf, rope, page, to, &page);
+        if (err != 0) {
+            return err;
+        }
+    }
+    if (from >= to) {
+        return 0;
+    }
+    int err = prune(nf, rope, from);
+    return err == 0 ? prune(nf, rope, to - 1) : err;
+}
+
+/* Take away roots that have a first child only. */
+static int shrink(struct nf *nf, struct nf_rope *rope)
+{
+    while (rope->height > 0) {
+        struct nf_frame *node;
+        struct nf_ptr old = rope->root;
+        struct nf_ptr child;
+        struct nf_slot root = {NULL, 0, &rope->root};
+        if (nf_ptr_is_null(&old)) {
+            rope->height = 0;
+            return 0;
+        }
+        int err = node_get(nf, &old, rope->height, &node);
+        if (err != 0) {
+            return err;
+        }
+        bool only_first = node_is_empty(nf, node, 1);
+        if (only_first) {
+            child_get(nf, node, 0, &child);
+            nf_cache_move(nf, child.id, root);
+        }
+        nf_cache_unpin(node);
+        if (!only_first) {
+            return 0;
+        }
+        rope->root = child;
+        rope->height--;
+        err = nf_page_free(nf, &old);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* Zero bytes [off, off + len) of one page, if it is there. */
+static int zero_part(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                     size_t len)
+{
+    size_t size = nf->disk.page_size;
+    struct nf_ptr ptr;
+    struct nf_frame *node;
+    struct nf_frame *frame;
+    uint64_t next;
+    uint64_t page = off / size;
+    int err = len == 0 ? 0 : find_page(nf, rope, page, &ptr, &next);
+    if (err != 0 || len == 0 || nf_ptr_is_null(&ptr)) {
+        return err;
+    }
+    err = own_node(nf, rope, page, &node);
+    if (err != 0) {
+        return err;
+    }
+    err = own_page(nf, page_slot(nf, rope, node, page), false, &frame);
+    if (err == 0) {
+        memset(frame->data + off % size, 0, len);
+        nf_cache_unpin(frame);
+    }
+    nf_cache_unpin(node);
+    return err;
+}
+
+int native_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
+{
+    uint64_t page_size = nf->disk.page_size;
+    int err = 0;
+    if (size < rope->size) {
+        uint64_t in = size % page_size;
+        err = clear(nf, rope, nf_div_up_u64(size, page_size), UINT64_MAX);
+        if (err == 0 && in != 0) {
+            err = zero_part(nf, rope, size, (size_t)(page_size - in));
+        }
+        if (err == 0) {
+            err = shrink(nf, rope);
+        }
+    }
+    if (err == 0) {
+        rope->size = size;
+    }
+    return err;
+}
+
+int native_rope_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      uint64_t len)
+{
+    uint64_t size = nf->disk.page_size;
+    uint64_t end = off + len;
+    uint64_t first = nf_div_up_u64(off, size);
+    uint64_t last = end == rope->size ? nf_div_up_u64(end, size) : end / size;
+    if (first > last) { /* inside one page */
+        return zero_part(nf, rope, off, (size_t)len);
+    }
+    int err = zero_part(nf, rope, off, (size_t)(first * size - off));
+    if (err == 0 && last * size < end) {
+        err = zero_part(nf, rope, last * size, (size_t)(end - last * size));
+    }
+    return err == 0 ? clear(nf, rope, first, last) : err;
+}
+
+int native_rope_rebase(struct nf *nf, struct nf_rope *rope, uint64_t *ret)
+{
+    uint32_t fan = native_fan(nf);
+    struct nf_slot root = {NULL, 0, &rope->root};
+    struct nf_frame *node;
+    uint32_t k = 0;
+    *ret = 0;
+    if (rope->height == 0 || nf_ptr_is_null(&rope->root)) {
+        return 0;
+    }
+    int err = node_own(nf, root, rope->height, &node);
+    if (err != 0) {
+        return err;
+    }
+    while (k < fan - 1 && child_null(node, k)) {
+        k++;
+    }
+    if (k > 0) {
+        memmove(node->data + ptr_off(0), node->data + ptr_off(k),
+                (fan - k) * NATIVE_PTR_LEN);
+        memset(node->data + ptr_off(fan - k), 0, k * NATIVE_PTR_LEN);
+        *ret = k * span(nf, rope->height - 1u) * nf->disk.page_size;
+    }
+    nf_cache_unpin(node);
+    return shrink(nf, rope);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Free space: who may take which page when.
+ *
+ * Pages come from the running transaction's own leavings, then from the part of
+ * the disk that was never used, then from the front of the free queue. Freed
+ * pages go to the end of the queue, so its order is age, and the newest of them
+ * are held back: a page that the generation before the last still reaches is
+ * never given out, nor one that a pinned view reaches. So a crash at any moment
+ * finds two whole generations, and holds cost two counters and no list.
+ *
+ * A reserve is kept from changes that need space, so that on a full disk
+ * removing, truncating and committing still work: their own new pages, and the
+ * pages of the queue that name what they free.
+ */
+#include "notafs/nf_int.h"
+
+#define RELIEVE_AT (NF_TAIL_RANGES - 64) /* room for what spilling frees */
+
+uint64_t nf_space_keep(const struct nf *nf)
+{
+    bool flush = (nf->bd.geo.caps & BD_CAP_FLUSH) != 0;
+    return flush ? NF_KEEP : NF_KEEP_NO_FLUSH;
+}
+
+/* Pages at the end of the queue that generations still reach. */
+static uint64_t held_by_generations(const struct nf *nf)
+{
+    const struct nf_space *space = &nf->space;
+    if (space->settling) {
+        return 0;
+    }
+    uint64_t held = space->pushed - space->hist[nf_space_keep(nf) - 1];
+    return nf_min_u64(held, space->queue_pages);
+}
+
+uint64_t nf_space_held(const struct nf *nf)
+{
+    const struct nf_space *space = &nf->space;
+    uint64_t held = held_by_generations(nf);
+    for (const struct nf *view = nf->views; view != NULL;
+         view = view->next_view) {
+        held = nf_max_u64(held, space->pushed - view->pin_pushed);
+    }
+    return nf_min_u64(held, space->queue_pages);
+}
+
+uint64_t nf_space_free_pages(const struct nf *nf)
+{
+    const struct nf_space *space = &nf->space;
+    return nf->page_count - space->free_start + space->recycle_pages +
+           space->queue_pages;
+}
+
+/* Removing everything at once writes all of the disk's pages as ranges into the
+ * queue, at worst each alone: that many queue pages, and a few paths. */
+static uint64_t reserve(const struct nf *nf)
+{
+    uint64_t per_page = nf->disk.page_size / 8 - 1;
+    return 12 + nf->page_count / per_page + nf->format->table_need(nf);
+}
+
+uint64_t nf_space_usable(const struct nf *nf, bool freeing)
+{
+    uint64_t pages = nf_space_free_pages(nf) - nf_space_held(nf);
+    uint64_t kept = freeing ? 0 : reserve(nf);
+    return pages > kept ? pages - kept : 0;
+}
+
+int nf_space_require(struct nf *nf, uint64_t pages, bool freeing)
+{
+    uint64_t usable = nf_space_usable(nf, freeing);
+    if (usable < pages) {
+        return nf_fail_value(nf, NF_ENOSPC, NF_NOWHERE, "free pages", pages,
+                             usable);
+    }
+    return 0;
+}
+
+/* ---- Taking --------------------------------------------------------- */
+
+void nf_space_tail_drop(struct nf *nf, uint64_t n)
+{
+    struct nf_space *space = &nf->space;
+    size_t gone = 0;
+    while (n > 0) {
+        struct nf_extent *first = &space->tail[gone];
+        uint64_t part = nf_min_u64(n, first->count);
+        nf_assert(gone < space->n_tail);
+        first->first += part;
+        first->count -= part;
+        n -= part;
+        gone += first->count == 0;
+    }
+    space->n_tail -= gone;
+    memmove(space->tail, space->tail + gone,
+            space->n_tail * sizeof(space->tail[0]));
+}
+
+int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
+{
+    struct nf_space *space = &nf->space;
+    if (space->n_recycle > 0) {
+        struct nf_extent *last = &space->recycle[space->n_recycle - 1];
+        ret->count = nf_min_u64(max, last->count);
+        last->count -= ret->count;
+        ret->first = last->first + last->count;
+        space->recycle_pages -= ret->count;
+        space->n_recycle -= last->count == 0;
+        return 0;
+    }
+    if (space->free_start < nf->page_count) {
+        ret->first = space->free_start;
+        ret->count = nf_min_u64(max, nf->page_count - space->free_start);
+        space->free_start += ret->count;
+        return 0;
+    }
+    uint64_t open = space->queue_pages - nf_space_held(nf);
+    struct nf_extent front;
+    if (open == 0) {
+        return nf_fail(nf, NF_ENOSPC, NF_NOWHERE, "free pages");
+    }
+    int err = nf->format->queue_front(nf, &front);
+    if (err != 0) {
+        return err;
+    }
+    if (front.count == 0) {
+        return nf_fail_value(nf, NF_EC_QUEUE, NF_NOWHERE, "free queue",
+                             space->queue_pages, 0);
+    }
+    ret->first = front.first;
+    ret->count = nf_min_u64(nf_min_u64(max, front.count), open);
+    nf->format->queue_take(nf, ret->count);
+    space->queue_pages -= ret->count;
+    return 0;
+}
+
+int nf_space_alloc(struct nf *nf, uint64_t *ret)
+{
+    struct nf_extent run;
+    int err = nf_space_alloc_run(nf, 1, &run);
+    if (err == 0) {
+        *ret = run.first;
+    }
+    return err;
+}
+
+/* ---- Giving back ---------------------------------------------------- */
+
+/* Add a page behind the last extent of v, or as a new one; false: no room. */
+static bool extent_append(struct nf_extent *v, size_t *n, uint64_t first,
+                          uint64_t count)
+{
+    if (*n > 0 && v[*n - 1].first + v[*n - 1].count == first) {
+        v[*n - 1].count += count;
+        return true;
+    }
+    if (*n == NF_TAIL_RANGES) {
+        return false;
+    }
+    v[*n].first = first;
+    v[*n].count = count;
+    *n += 1;
+    return true;
+}
+
+static void push(struct nf *nf, uint64_t first, uint64_t count)
+{
+    struct nf_space *space = &nf->space;
+    bool fits = extent_append(space->tail, &space->n_tail, first, count);
+    nf_assert(fits);
+    space->pushed += count;
+    space->queue_pages += count;
+}
+
+static int spill_tail(struct nf *nf)
+{
+    struct nf_space *space = &nf->space;
+    if (space->spilling) {
+        return 0;
+    }
+    space->spilling = true;
+    int err = nf->format->queue_spill(nf);
+    space->spilling = false;
+    return err;
+}
+
+int nf_space_free(struct nf *nf, uint64_t id, uint64_t birth)
+{
+    struct nf_space *space = &nf->space;
+    if (birth == nf_txn_gen(nf) &&
+        extent_append(space->recycle, &space->n_recycle, id, 1)) {
+        space->recycle_pages++;
+        return 0;
+    }
+    push(nf, id, 1);
+    return space->n_tail >= RELIEVE_AT ? spill_tail(nf) : 0;
+}
+
+/* ---- Commit --------------------------------------------------------- */
+
+int nf_space_flush(struct nf *nf, size_t inline_max)
+{
+    struct nf_space *space = &nf->space;
+    for (;;) {
+        uint64_t free_start = space->free_start;
+        uint64_t queue_pages = space->queue_pages;
+        int err = 0;
+        while (space->n_recycle > 0 && space->n_tail < RELIEVE_AT) {
+            struct nf_extent *last = &space->recycle[--space->n_recycle];
+            space->recycle_pages -= last->count;
+            push(nf, last->first, last->count);
+        }
+        if (space->n_tail > inline_max || space->n_recycle > 0) {
+            err = spill_tail(nf);
+        }
+        if (err == 0) {
+            err = nf->format->queue_trim(nf);
+        }
+        if (err != 0) {
+            return err;
+        }
+        if (space->n_tail <= inline_max && space->n_recycle == 0 &&
+            free_start == space->free_start &&
+            queue_pages == space->queue_pages) {
+            return 0;
+        }
+    }
+}
+
+void nf_space_committed(struct nf *nf)
+{
+    struct nf_space *space = &nf->space;
+    memmove(space->hist + 1, space->hist,
+            (NF_HIST - 1) * sizeof(space->hist[0]));
+    space->hist[0] = space->pushed;
+    space->bump_at_begin = space->free_start;
+}
