@@ -467,7 +467,7 @@ int nf_cache_new(struct nf *nf, struct nf_slot slot, enum nf_kind kind,
                  struct nf_frame **ret)
 {
     struct nf_frame *frame;
-    struct nf_ptr ptr = {0, nf_txn_gen(nf), 0};
+    struct nf_ptr ptr = {0, nf_txn_gen(nf), 0, false};
     int err = nf_space_alloc(nf, &ptr.id);
     if (err != 0) {
         return err;
@@ -496,7 +496,7 @@ int nf_cache_own(struct nf *nf, struct nf_frame *frame, struct nf_slot slot)
         make_dirty(nf, frame, slot);
         return 0;
     }
-    struct nf_ptr ptr = {0, nf_txn_gen(nf), 0};
+    struct nf_ptr ptr = {0, nf_txn_gen(nf), 0, false};
     int err = nf_space_alloc(nf, &ptr.id);
     if (err != 0) {
         return err;

@@ -291,7 +291,7 @@ int nf_inode_free(struct nf *nf, struct nf_inode *inode)
         err = nf->format->rope_free(nf, &rec->rope);
     }
     if (err == 0) {
-        memset(&rec->rope, 0, sizeof(rec->rope));
+        rec->rope.size = 0;
         rec->inline_data = inode->inline_cap > 0 ? inode->inline_buf : NULL;
     }
     return err;
@@ -364,4 +364,37 @@ int nf_punch(struct nf_file *file, uint64_t off, uint64_t len)
         err = nf->format->rope_punch(nf, &rec->rope, off, len);
     }
     return end(file, off, err);
+}
+
+int nf_set_compression(struct nf_file *file, enum nf_compression compression)
+{
+    struct nf *nf = file->nf;
+    struct nf_rope *rope = &file->inode->rec.rope;
+    bool lz4 = compression == NF_COMPRESSION_LZ4;
+    int err = check_open(file);
+    if (err == 0 && nf->format->rope_recode == NULL) {
+        err = nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "compression");
+    }
+    if (err == 0 && compression != NF_COMPRESSION_NONE && !lz4) {
+        err = nf_fail(nf, NF_EINVAL, NF_NOWHERE, "compression");
+    }
+    if (err == 0 && lz4 && nf->codec == NULL) {
+        err = nf_fail(nf, NF_EC_NO_CODEC, NF_NOWHERE, "compression");
+    }
+    if (err != 0) {
+        return fail_file(file, err, NF_NOWHERE);
+    }
+    if (rope->lz4 == lz4) {
+        return 0;
+    }
+    err = begin(file, 0, rope->size, false);
+    if (err != 0) {
+        return err;
+    }
+    if (file->inode->rec.inline_data != NULL) {
+        rope->lz4 = lz4;
+    } else {
+        err = nf->format->rope_recode(nf, rope, lz4);
+    }
+    return end(file, 0, err);
 }

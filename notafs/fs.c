@@ -212,6 +212,7 @@ static int commit(struct nf *nf)
     nf->settled = nf->generation >= nf->seen;
     nf_cache_committed(nf);
     nf_space_committed(nf);
+    nf_discard_run(nf);
     nf_inodes_drop(nf);
     nf_trace(nf->mem.env, NF_EV_COMMITTED, nf->generation,
              nf->bd.count.pages_written - pages,
@@ -306,6 +307,7 @@ int nf_abort(struct nf *nf)
     nf->failed = err;
     nf->in_txn = false;
     nf->space.bump_at_begin = nf->space.free_start;
+    nf->discards.n = nf->discards.n_committed;
     nf_inodes_reload(nf);
     nf_trace(nf->mem.env, NF_EV_ABORTED, nf->generation, 0, 0);
     return err;

@@ -161,7 +161,7 @@ int nf_inode_to_rope(struct nf *nf, struct nf_inode *inode)
         return 0;
     }
     rec->inline_data = NULL;
-    memset(&rec->rope, 0, sizeof(rec->rope));
+    rec->rope.size = 0;
     return size == 0 ? 0
                      : nf->format->rope_write(nf, &rec->rope, 0,
                                               inode->inline_buf, size);

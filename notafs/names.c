@@ -126,7 +126,7 @@ static void rec_stat(const struct nf_rec *rec, struct nf_stat *ret)
     ret->size = rec->rope.size;
     ret->root_page = rec->rope.root.id;
     ret->mtime = rec->mtime;
-    ret->compression = rec->compression;
+    ret->compression = rec->rope.lz4 ? NF_COMPRESSION_LZ4 : NF_COMPRESSION_NONE;
 }
 
 /* The record at a place as it is now: an open file's is newer than the

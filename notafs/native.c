@@ -42,19 +42,20 @@ static uint32_t ptr_at(const struct nf *nf, enum nf_kind kind,
                                  : NATIVE_NODE_LEN + i * NATIVE_PTR_LEN;
 }
 
-static void ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret)
+void native_ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret)
 {
     (void)nf;
     ret->id = nf_get_le48(p);
-    ret->birth = nf_get_le48(p + 6);
+    ret->birth = nf_get_le48(p + 6) & ~NATIVE_PACKED;
+    ret->packed = (nf_get_le48(p + 6) & NATIVE_PACKED) != 0;
     ret->sum = nf_get_le64(p + 12);
 }
 
-static void ptr_put(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr)
+void native_ptr_put(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr)
 {
     (void)nf;
     nf_put_le48(p, ptr->id);
-    nf_put_le48(p + 6, ptr->birth);
+    nf_put_le48(p + 6, ptr->birth | (ptr->packed ? NATIVE_PACKED : 0));
     nf_put_le64(p + 12, ptr->sum);
 }
 
@@ -62,6 +63,16 @@ static uint32_t ptr_len(const struct nf *nf)
 {
     (void)nf;
     return NATIVE_PTR_LEN;
+}
+
+static uint64_t table_pages(const struct nf *nf)
+{
+    return nf->native.table_pages;
+}
+
+static uint64_t min_pages(const struct nf *nf)
+{
+    return native_first_page(&nf->disk) + NATIVE_MIN_FREE;
 }
 
 static int table_flush(struct nf *nf)
@@ -75,8 +86,8 @@ const struct nf_format nf_native_format = {
     .ptr_len = ptr_len,
     .ptr_count = ptr_count,
     .ptr_at = ptr_at,
-    .ptr_get = ptr_get,
-    .ptr_put = ptr_put,
+    .ptr_get = native_ptr_get,
+    .ptr_put = native_ptr_put,
     .probe = native_probe,
     .format_disk = native_format_disk,
     .open = native_open,
@@ -94,13 +105,14 @@ const struct nf_format nf_native_format = {
     .table_scan = native_table_scan,
     .table_flush = table_flush,
     .table_need = native_table_need,
-    .rope_read = native_rope_read,
-    .rope_write = native_rope_write,
-    .rope_truncate = native_rope_truncate,
-    .rope_punch = native_rope_punch,
+    .rope_read = native_file_read,
+    .rope_write = native_file_write,
+    .rope_truncate = native_file_truncate,
+    .rope_punch = native_file_punch,
     .rope_free = native_rope_free,
-    .rope_need = native_rope_need,
-    .rope_seek = native_rope_seek,
+    .rope_need = native_file_need,
+    .rope_seek = native_file_seek,
+    .rope_recode = native_file_recode,
     .walk_system = native_walk_system,
     .walk_queue = native_walk_queue,
     .walk_table = native_walk_table,
@@ -108,6 +120,8 @@ const struct nf_format nf_native_format = {
     .walk_queue_leaf = native_walk_queue_leaf,
     .walk_height_ok = native_walk_height_ok,
     .walk_child = native_walk_child,
+    .table_pages = table_pages,
+    .min_pages = min_pages,
     .max_file_bytes = NATIVE_MAX_BYTES,
     .max_name_bytes = native_max_name,
     .max_inline_bytes = native_max_inline,

@@ -58,20 +58,6 @@ static uint64_t slot_page(const struct nf_disk *disk, uint64_t generation)
     return (1 + generation % disk->slots) * disk->slot_stride;
 }
 
-static void ptr_put(uint8_t *p, const struct nf_ptr *ptr)
-{
-    nf_put_le48(p, ptr->id);
-    nf_put_le48(p + 6, ptr->birth);
-    nf_put_le64(p + 12, ptr->sum);
-}
-
-static void ptr_get(const uint8_t *p, struct nf_ptr *ret)
-{
-    ret->id = nf_get_le48(p);
-    ret->birth = nf_get_le48(p + 6);
-    ret->sum = nf_get_le64(p + 12);
-}
-
 /* ---- Encoding ------------------------------------------------------- */
 
 static void gen_put(const struct nf *nf, uint64_t generation,
@@ -90,8 +76,8 @@ static void gen_put(const struct nf *nf, uint64_t generation,
     p[37] = q->rope.height;
     nf_put_le64(p + 40, nf->page_count);
     nf_put_le64(p + 48, space->free_start);
-    ptr_put(p + 56, &nf->native.table);
-    ptr_put(p + 76, &q->rope.root);
+    native_ptr_put(nf, p + 56, &nf->native.table);
+    native_ptr_put(nf, p + 76, &q->rope.root);
     nf_put_le64(p + 96, q->head);
     nf_put_le64(p + 104, q->skip);
     nf_put_le64(p + 112, q->trim);
@@ -106,6 +92,7 @@ static void gen_put(const struct nf *nf, uint64_t generation,
     nf_put_le64(p + 216, nf->counts.next_id);
     nf_put_le16(p + 224, (uint16_t)list->n);
     nf_put_le16(p + 226, (uint16_t)space->n_tail);
+    nf_put_le32(p + 228, nf->native.table_pages);
     uint8_t *at = p + GEN_FIXED;
     for (uint32_t i = 0; i < list->n; i++, at += GEN_LIST_LEN) {
         nf_put_le48(at, list->id[i]);
@@ -168,12 +155,13 @@ static int gen_get(struct nf *nf, const uint8_t *p)
         return NF_EC_DISK_SIZE;
     }
     memset(space, 0, sizeof(*space));
-    memset(&nf->native, 0, sizeof(nf->native));
+    memset(q, 0, sizeof(*q));
     nf->generation = nf_get_le64(p + 16);
     nf->native.table_height = p[36];
-    ptr_get(p + 56, &nf->native.table);
+    nf->native.table_pages = nf_get_le32(p + 228);
+    native_ptr_get(nf, p + 56, &nf->native.table);
     q->rope.height = p[37];
-    ptr_get(p + 76, &q->rope.root);
+    native_ptr_get(nf, p + 76, &q->rope.root);
     q->head = nf_get_le64(p + 96);
     q->skip = nf_get_le64(p + 104);
     q->trim = nf_get_le64(p + 112);
@@ -195,6 +183,7 @@ static int gen_get(struct nf *nf, const uint8_t *p)
     if (n_list > list_max(nf) || n_tail > tail_max(nf) ||
         space->free_start < first || space->free_start > nf->page_count ||
         space->queue_pages > nf->page_count ||
+        nf->native.table_pages > nf->page_count ||
         space->queue_pages > space->pushed || q->head % 8 != 0 ||
         q->end % 8 != 0 || q->trim > q->head || q->head > q->end ||
         q->end > NATIVE_MAX_BYTES || nf->native.table_height > NF_MAX_HEIGHT ||
@@ -350,6 +339,7 @@ int native_open(struct nf *nf, uint64_t generation)
 
 void native_close(struct nf *nf)
 {
+    native_cluster_release(nf);
     memset(&nf->native, 0, sizeof(nf->native));
 }
 

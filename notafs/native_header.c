@@ -172,7 +172,7 @@ int native_format_disk(struct bd *bd, struct nf_mem *mem,
     disk.slots = NATIVE_SLOTS;
     disk.slot_stride = stride_for(size, disk.page_count);
     uint64_t first = native_first_page(&disk);
-    if (!page_size_ok(size) || disk.page_count < first + 16 ||
+    if (!page_size_ok(size) || disk.page_count < first + NATIVE_MIN_FREE ||
         disk.page_count > MAX_PAGES ||
         (options->checksum != NF_CHECKSUM_DEFAULT &&
          options->checksum != NF_CHECKSUM_XXH3)) {

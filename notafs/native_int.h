@@ -7,10 +7,13 @@
  *
  * Pointer (20 bytes)          Header of a node (8 bytes)
  *    0  6  page id; 0: null      0  1  type: 1 rope, 2 table
- *    6  6  generation of birth   1  1  height: rope >= 1, table >= 0
+ *    6  6  birth, see below      1  1  height: rope >= 1, table >= 0
  *   12  8  XXH3-64 of the page   2  2  table: cells; rope: 0
  *                                4  2  table: start of the cells; rope: 0
  *                                6  2  0
+ *
+ * Birth: the generation that wrote the page in bits 0..46; bit 47 is set for
+ * the first page of a compressed cluster.
  */
 #ifndef NF_NATIVE_INT_H
 #define NF_NATIVE_INT_H
@@ -22,6 +25,9 @@
 #define NATIVE_NODE_ROPE  1u
 #define NATIVE_NODE_TABLE 2u
 #define NATIVE_SLOTS      8u
+#define NATIVE_PACKED     ((uint64_t)1 << 47) /* in the birth of a pointer */
+#define NATIVE_CLUSTER    65536u              /* bytes compressed together */
+#define NATIVE_MIN_FREE   16u /* pages that an empty disk must have */
 #define NATIVE_MAX_BYTES  ((uint64_t)1 << 56)
 
 static inline uint32_t native_fan(const struct nf *nf)
@@ -93,9 +99,34 @@ uint64_t native_rope_need(const struct nf *nf, const struct nf_rope *rope,
                           uint64_t off, uint64_t len);
 int native_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                      bool data, uint64_t *ret);
+/* The pointer to a page of the rope, null in a hole; and setting packed in one
+ * that is not null. */
+int native_rope_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
+                     struct nf_ptr *ret);
+int native_rope_pack(struct nf *nf, struct nf_rope *rope, uint64_t page);
+
 /* The first k children of the root are null: let the rope start behind them.
  * Returns the bytes cut off the front, 0 if there is nothing to cut. */
 int native_rope_rebase(struct nf *nf, struct nf_rope *rope, uint64_t *ret);
+
+/* native.c */
+void native_ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret);
+void native_ptr_put(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr);
+
+/* native_cluster.c: files, whose ropes may have compressed clusters */
+int native_file_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     uint8_t *buf, size_t len);
+int native_file_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      const uint8_t *buf, size_t len);
+int native_file_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size);
+int native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                      uint64_t len);
+uint64_t native_file_need(const struct nf *nf, const struct nf_rope *rope,
+                          uint64_t off, uint64_t len);
+int native_file_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     bool data, uint64_t *ret);
+int native_file_recode(struct nf *nf, struct nf_rope *rope, bool lz4);
+void native_cluster_release(struct nf *nf);
 
 /* native_table.c */
 int native_table_check(const struct nf *nf, const uint8_t *page);

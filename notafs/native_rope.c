@@ -139,7 +139,7 @@ static int find_node(struct nf *nf, const struct nf_rope *rope, uint64_t page,
 static int find_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
                      struct nf_ptr *ret, uint64_t *ret_next)
 {
-    struct nf_ptr null = {0, 0, 0};
+    struct nf_ptr null = {0};
     struct nf_frame *node;
     if (rope->height == 0) {
         *ret = page == 0 ? rope->root : null;
@@ -157,6 +157,13 @@ static int find_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
         nf_cache_unpin(node);
     }
     return 0;
+}
+
+int native_rope_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
+                     struct nf_ptr *ret)
+{
+    uint64_t next;
+    return find_page(nf, rope, page, ret, &next);
 }
 
 /* ---- Reading -------------------------------------------------------- */
@@ -358,7 +365,7 @@ static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
 {
     uint32_t height = height_for(nf, rope, last_page);
     while (rope->height < height) {
-        struct nf_ptr top = {0, 0, 0};
+        struct nf_ptr top = {0};
         struct nf_slot above = {NULL, 0, &top};
         struct nf_slot root = {NULL, 0, &rope->root};
         if (!nf_ptr_is_null(&rope->root)) {
@@ -426,12 +433,28 @@ static int own_page(struct nf *nf, struct nf_slot slot, bool whole,
     struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
     nf_cache_unpin(frame);
     if (whole && frame == NULL) {
-        struct nf_ptr null = {0, 0, 0};
+        struct nf_ptr null = {0};
         nf_slot_put(nf, slot, &null);
         int err = nf_page_free(nf, &ptr);
         return err == 0 ? nf_cache_new(nf, slot, NF_KIND_DATA, ret) : err;
     }
     return nf_cache_get_own(nf, slot, NF_KIND_DATA, ret);
+}
+
+int native_rope_pack(struct nf *nf, struct nf_rope *rope, uint64_t page)
+{
+    struct nf_frame *node = NULL;
+    struct nf_ptr ptr;
+    int err = own_node(nf, rope, page, &node);
+    if (err != 0) {
+        return err;
+    }
+    struct nf_slot slot = page_slot(nf, rope, node, page);
+    nf_slot_get(nf, slot, &ptr);
+    ptr.packed = true;
+    nf_slot_put(nf, slot, &ptr);
+    nf_cache_unpin(node);
+    return 0;
 }
 
 static int write_part(struct nf *nf, struct nf_slot slot, size_t in,
@@ -452,7 +475,7 @@ static int replace_page(struct nf *nf, struct nf_frame *node, uint32_t i,
 {
     struct nf_slot slot = {node, ptr_off(i), NULL};
     struct nf_ptr old;
-    struct nf_ptr ptr = {id, nf_txn_gen(nf), nf_page_sum(nf, page)};
+    struct nf_ptr ptr = {id, nf_txn_gen(nf), nf_page_sum(nf, page), false};
     nf_slot_get(nf, slot, &old);
     if (!nf_ptr_is_null(&old)) {
         int err = nf_page_free(nf, &old);
@@ -601,7 +624,8 @@ int native_rope_free(struct nf *nf, struct nf_rope *rope)
     if (!nf_ptr_is_null(&rope->root)) {
         err = free_subtree(nf, &rope->root, rope->height);
     }
-    memset(rope, 0, sizeof(*rope));
+    struct nf_rope empty = {.lz4 = rope->lz4};
+    *rope = empty;
     return err;
 }
 
@@ -622,7 +646,7 @@ static int clear_one(struct nf *nf, struct nf_rope *rope, uint64_t from,
         uint64_t end = below > UINT64_MAX - base ? UINT64_MAX : base + below;
         nf_slot_get(nf, slot, &ptr);
         if (nf_ptr_is_null(&ptr) || (base >= from && end <= to)) {
-            struct nf_ptr null = {0, 0, 0};
+            struct nf_ptr null = {0};
             if (!nf_ptr_is_null(&ptr)) {
                 err = free_subtree(nf, &ptr, height);
                 nf_slot_put(nf, slot, &null);
@@ -672,7 +696,7 @@ static int prune(struct nf *nf, struct nf_rope *rope, uint64_t page)
         nf_slot_get(nf, slot, &ptr);
         for (uint32_t h = rope->height; h > 0 && !nf_ptr_is_null(&ptr); h--) {
             struct nf_frame *node;
-            struct nf_ptr null = {0, 0, 0};
+            struct nf_ptr null = {0};
             err = node_own(nf, slot, h, &node);
             if (err != 0) {
                 break;

@@ -115,8 +115,10 @@ static uint32_t node_free(const uint8_t *p)
     return node_low(p) - NATIVE_NODE_LEN - SLOT_LEN * node_count(p);
 }
 
-static void node_init(const struct nf *nf, uint8_t *p, uint32_t height)
+/* A new page of the table is counted where it is made, and where it goes. */
+static void node_init(struct nf *nf, uint8_t *p, uint32_t height)
 {
+    nf->native.table_pages++;
     p[0] = NATIVE_NODE_TABLE;
     p[1] = (uint8_t)height;
     set_count(p, 0);
@@ -328,8 +330,7 @@ static void rec_get(const uint8_t *cell, struct nf_rec *ret)
     ret->mtime.nsec = nf_get_le32(cell + 28);
     ret->rope.size = nf_get_le64(cell + 32);
     ret->rope.height = cell[11];
-    ret->compression =
-        (cell[10] & FLAG_LZ4) != 0 ? NF_COMPRESSION_LZ4 : NF_COMPRESSION_NONE;
+    ret->rope.lz4 = (cell[10] & FLAG_LZ4) != 0;
     if ((cell[10] & FLAG_INLINE) != 0) {
         ret->inline_data = tail;
     } else if (ret->type == NF_TYPE_FILE) {
@@ -345,9 +346,8 @@ static uint32_t rec_put(const struct key *key, const struct nf_rec *rec,
     nf_put_le64(cell, key->dir);
     cell[8] = (uint8_t)key->len;
     cell[9] = (uint8_t)rec->type;
-    cell[10] =
-        (uint8_t)((is_inline ? FLAG_INLINE : 0) |
-                  (rec->compression != NF_COMPRESSION_NONE ? FLAG_LZ4 : 0));
+    cell[10] = (uint8_t)((is_inline ? FLAG_INLINE : 0) |
+                         (rec->rope.lz4 ? FLAG_LZ4 : 0));
     cell[11] = rec->rope.height;
     nf_put_le64(cell + 12, rec->id);
     nf_put_le64(cell + 20, (uint64_t)rec->mtime.sec);
@@ -579,7 +579,7 @@ static void move_right(struct nf *nf, struct nf_frame *node,
 /* A root above the root. */
 static int add_root(struct nf *nf, struct path *path)
 {
-    struct nf_ptr ptr = {0, 0, 0};
+    struct nf_ptr ptr = {0};
     struct nf_slot above = {NULL, 0, &ptr};
     struct nf_slot root = {NULL, 0, &nf->native.table};
     struct nf_frame *top;
@@ -657,7 +657,7 @@ static int split(struct nf *nf, const struct path *path, uint32_t level,
  * they are full. cell is used up. */
 static int insert(struct nf *nf, struct path *path, uint8_t *cell, uint32_t len)
 {
-    struct nf_ptr ptrs[2] = {{0, 0, 0}, {0, 0, 0}};
+    struct nf_ptr ptrs[2] = {{0}, {0}};
     struct nf_frame *child = NULL;
     uint32_t level = path->n - 1;
     for (;;) {
@@ -733,6 +733,7 @@ int native_table_put(struct nf *nf, uint64_t dir, const char *name, size_t len,
 static int drop_last(struct nf *nf, struct path *path, const struct nf_ptr *ptr)
 {
     nf_cache_unpin(path->node[--path->n]);
+    nf->native.table_pages--;
     return nf_page_free(nf, ptr);
 }
 
@@ -741,7 +742,7 @@ static int shrink_root(struct nf *nf, struct path *path)
 {
     struct nf_frame *root = path->node[0];
     struct nf_ptr old = nf->native.table;
-    struct nf_ptr only = {0, 0, 0};
+    struct nf_ptr only = {0};
     struct nf_slot slot = {NULL, 0, &nf->native.table};
     if (node_height(root->data) > 0) {
         nf->format->ptr_get(nf, root->data + cell_off(root->data, 0), &only);

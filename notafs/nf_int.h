@@ -48,6 +48,7 @@ struct nf_ptr {
     uint64_t id;
     uint64_t birth;
     uint64_t sum;
+    bool packed; /* native: the first page of a compressed cluster */
 };
 
 /* Pages [first, first + count). */
@@ -122,6 +123,7 @@ struct nf_cache {
 struct nf_rope {
     struct nf_ptr root; /* null: no page yet */
     uint8_t height;     /* native: levels of inner pages above the data */
+    bool lz4;           /* native: clusters may be compressed */
     uint64_t size;      /* bytes */
 };
 
@@ -131,7 +133,6 @@ struct nf_rec {
     uint64_t id;
     struct nf_time mtime;
     struct nf_rope rope;
-    enum nf_compression compression;
     /* Native: the whole file while it is small (rope.root null then). Borrowed:
      * of a lookup until the next call on the table. */
     const uint8_t *inline_data;
@@ -183,7 +184,19 @@ struct nf_space {
     struct nf_extent recycle[NF_TAIL_RANGES];
     size_t n_recycle;
     uint64_t recycle_pages;
-    bool settling; /* holds are ignored: see fs.c */
+    bool settling;      /* holds are ignored: see fs.c */
+    uint64_t shrink_to; /* the disk's pages to be, while it shrinks; else 0 */
+};
+
+/* Freed pages that the device is not told of yet: see discard.c. */
+#define NF_DISCARDS 256
+struct nf_discards {
+    struct {
+        struct nf_extent pages;
+        uint64_t pushed; /* space.pushed with them */
+    } list[NF_DISCARDS];
+    size_t n;
+    size_t n_committed;
 };
 
 /* A transaction's counts, for the accounting of the generation. */
@@ -206,8 +219,11 @@ struct nf_native_queue {
 struct nf_native {
     struct nf_ptr table;
     uint8_t table_height;
+    uint32_t table_pages;
     struct nf_native_queue queue;
     uint8_t cell_buf[1400]; /* scratch: a table cell */
+    uint8_t *cluster;       /* scratch: a cluster as it is read ... */
+    uint8_t *packed;        /* ... and as it is stored */
 };
 
 struct nf_mirage; /* mirage_int.h */
@@ -222,6 +238,7 @@ struct nf {
     const struct nf_codec *codec;
     struct nf_cache cache;
     struct nf_space space;
+    struct nf_discards discards;
     struct nf_counts counts;
     uint64_t page_count;
     uint64_t generation; /* committed, or viewed */
@@ -333,6 +350,8 @@ struct nf_format {
                           uint64_t off, uint64_t len);
     int (*rope_seek)(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                      bool data, uint64_t *ret);
+    int (*rope_recode)(struct nf *nf, struct nf_rope *rope,
+                       bool lz4); /* NULL: no compression */
 
     /* For walk.h: the pages that belong to no tree; the root of the queue's
      * tree, of the table's and of a file's, pushed; what a leaf of the queue
@@ -356,6 +375,8 @@ struct nf_format {
                       uint64_t *ret_dir, const char **ret_name, size_t *ret_len,
                       struct nf_rec *ret);
 
+    uint64_t (*table_pages)(const struct nf *nf); /* that it consists of */
+    uint64_t (*min_pages)(const struct nf *nf);   /* of a disk of this layout */
     uint64_t max_file_bytes;
     uint32_t (*max_name_bytes)(const struct nf *nf);
     /* Bytes of a file that may live in its record; 0 where none can. */
@@ -464,6 +485,15 @@ NF_MUST_USE int nf_space_alloc(struct nf *nf, uint64_t *ret);
 NF_MUST_USE int nf_space_alloc_run(struct nf *nf, uint64_t max,
                                    struct nf_extent *ret);
 
+/* Take at most max pages from the front of the queue, whoever may need them:
+ * none where they lie beyond the end of a shrinking disk. */
+NF_MUST_USE int nf_space_take(struct nf *nf, uint64_t max,
+                              struct nf_extent *ret);
+
+/* Put pages that were taken so at the end of the queue, as if all of it had
+ * been there for ever: holds stay what they are. */
+NF_MUST_USE int nf_space_requeue(struct nf *nf, const struct nf_extent *extent);
+
 /* Give pages back: to this transaction if it wrote them, else to the queue. */
 NF_MUST_USE int nf_space_free(struct nf *nf, uint64_t id, uint64_t birth);
 
@@ -484,6 +514,14 @@ uint64_t nf_space_keep(const struct nf *nf);
 uint64_t nf_space_held(const struct nf *nf);
 
 uint64_t nf_space_free_pages(const struct nf *nf);
+
+/* ---- discard.c ------------------------------------------------------ */
+
+/* Pages were freed: the device may be told so in good time. */
+void nf_discard_note(struct nf *nf, uint64_t first, uint64_t count);
+
+/* Tell it of those that nothing can need any more. */
+void nf_discard_run(struct nf *nf);
 
 /* ---- walk.c --------------------------------------------------------- */
 

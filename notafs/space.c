@@ -52,12 +52,13 @@ uint64_t nf_space_free_pages(const struct nf *nf)
            space->queue_pages;
 }
 
-/* Removing everything at once writes all of the disk's pages as ranges into the
- * queue, at worst each alone: that many queue pages, and a few paths. */
+/* Removing everything at once copies all pages of the file table, and writes
+ * all of the disk's pages as ranges into the queue, at worst each alone. */
 static uint64_t reserve(const struct nf *nf)
 {
     uint64_t per_page = nf->disk.page_size / 8 - 1;
-    return 12 + nf->page_count / per_page + nf->format->table_need(nf);
+    return 12 + nf->page_count / per_page + nf->format->table_need(nf) +
+           nf->format->table_pages(nf);
 }
 
 uint64_t nf_space_usable(const struct nf *nf, bool freeing)
@@ -97,6 +98,12 @@ void nf_space_tail_drop(struct nf *nf, uint64_t n)
             space->n_tail * sizeof(space->tail[0]));
 }
 
+/* First page that may not be given out. */
+static uint64_t disk_end(const struct nf *nf)
+{
+    return nf->space.shrink_to != 0 ? nf->space.shrink_to : nf->page_count;
+}
+
 int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
 {
     struct nf_space *space = &nf->space;
@@ -109,17 +116,29 @@ int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
         space->n_recycle -= last->count == 0;
         return 0;
     }
-    if (space->free_start < nf->page_count) {
+    if (space->free_start < disk_end(nf)) {
         ret->first = space->free_start;
-        ret->count = nf_min_u64(max, nf->page_count - space->free_start);
+        ret->count = nf_min_u64(max, disk_end(nf) - space->free_start);
         space->free_start += ret->count;
         return 0;
     }
-    uint64_t open = space->queue_pages - nf_space_held(nf);
+    do {
+        uint64_t open = space->queue_pages - nf_space_held(nf);
+        if (open == 0) {
+            return nf_fail(nf, NF_ENOSPC, NF_NOWHERE, "free pages");
+        }
+        int err = nf_space_take(nf, nf_min_u64(max, open), ret);
+        if (err != 0) {
+            return err;
+        }
+    } while (ret->count == 0);
+    return 0;
+}
+
+int nf_space_take(struct nf *nf, uint64_t max, struct nf_extent *ret)
+{
+    struct nf_space *space = &nf->space;
     struct nf_extent front;
-    if (open == 0) {
-        return nf_fail(nf, NF_ENOSPC, NF_NOWHERE, "free pages");
-    }
     int err = nf->format->queue_front(nf, &front);
     if (err != 0) {
         return err;
@@ -128,10 +147,12 @@ int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
         return nf_fail_value(nf, NF_EC_QUEUE, NF_NOWHERE, "free queue",
                              space->queue_pages, 0);
     }
+    uint64_t n = nf_min_u64(max, front.count);
+    nf->format->queue_take(nf, n);
+    space->queue_pages -= n;
+    uint64_t end = disk_end(nf); /* while it shrinks, pages vanish here */
     ret->first = front.first;
-    ret->count = nf_min_u64(nf_min_u64(max, front.count), open);
-    nf->format->queue_take(nf, ret->count);
-    space->queue_pages -= ret->count;
+    ret->count = front.first >= end ? 0 : nf_min_u64(n, end - front.first);
     return 0;
 }
 
@@ -171,6 +192,7 @@ static void push(struct nf *nf, uint64_t first, uint64_t count)
     nf_assert(fits);
     space->pushed += count;
     space->queue_pages += count;
+    nf_discard_note(nf, first, count);
 }
 
 static int spill_tail(struct nf *nf)
@@ -226,6 +248,19 @@ int nf_space_flush(struct nf *nf, size_t inline_max)
             return 0;
         }
     }
+}
+
+int nf_space_requeue(struct nf *nf, const struct nf_extent *extent)
+{
+    struct nf_space *space = &nf->space;
+    push(nf, extent->first, extent->count);
+    for (size_t i = 0; i < NF_HIST; i++) {
+        space->hist[i] += extent->count;
+    }
+    for (struct nf *view = nf->views; view != NULL; view = view->next_view) {
+        view->pin_pushed += extent->count;
+    }
+    return space->n_tail >= RELIEVE_AT ? spill_tail(nf) : 0;
 }
 
 void nf_space_committed(struct nf *nf)

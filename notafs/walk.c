@@ -83,6 +83,7 @@ void nf_walk_use(struct nf_walk *walk, enum nf_page_kind kind, uint64_t page,
                            "page is used twice");
         }
     }
+    walk->table_pages += kind == NF_PAGE_TABLE ? count : 0;
     if (kind == NF_PAGE_FREE) {
         walk->free_pages += count;
     } else if (kind != NF_PAGE_UNUSED) {
@@ -334,6 +335,9 @@ static int next_phase(struct nf_walk *walk, uint64_t *budget)
         nf->format->walk_table(nf, walk);
         break;
     case NF_WALK_TABLE:
+        expect(walk, NF_EC_TABLE, nf->format->table_pages(nf),
+               walk->table_pages,
+               "pages of the file table are not as many as counted");
         walk->phase = NF_WALK_FILES;
         break;
     case NF_WALK_FILES:

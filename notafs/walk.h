@@ -49,6 +49,7 @@ struct nf_walk {
     bool file_damaged;
     uint64_t rope_size;
     uint64_t free_pages; /* met in the queue */
+    uint64_t table_pages;
     uint64_t files;
     uint64_t dirs;
     uint8_t *seen;    /* NF_SCRUB_ACCOUNT: a bit for each page */

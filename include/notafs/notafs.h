@@ -362,11 +362,19 @@ NF_MUST_USE int nf_view_open(struct nf *nf, uint64_t number, size_t cache_bytes,
 /* ---- Size of the disk ----------------------------------------------- */
 
 /*
- * Make the disk page_count pages long, in the transaction (native). Shrinking
- * needs the pages beyond to be free: NF_EBUSY, and last_error's page says which
- * one is not. Growing needs a device of that length: NF_ERANGE.
+ * Make the disk page_count pages long (native), as a transaction of its own
+ * that nf_sync commits. Shrinking needs the pages beyond to be free: NF_EBUSY,
+ * and last_error's page says which one is not. Growing needs a device of that
+ * length: NF_ERANGE. The device may be cut after the nf_sync.
  */
 NF_MUST_USE int nf_resize(struct nf *nf, uint64_t page_count);
+
+/*
+ * Discard all free pages on a device that can (NF_ENOTSUP): those that were
+ * freed before the mount too. Makes commits until nothing is held back.
+ * Errors: NF_EBUSY: in a transaction, or a view is open.
+ */
+NF_MUST_USE int nf_trim(struct nf *nf);
 
 /* ---- Verification --------------------------------------------------- */
 
