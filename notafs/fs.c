@@ -300,9 +300,7 @@ int nf_abort(struct nf *nf)
         return 0;
     }
     nf_cache_drop(nf);
-    nf->format->close(nf);
-    /* A commit that failed may have reached the disk or not: look. */
-    int err = nf->format->open(nf, nf->commit_failed ? 0 : nf->generation);
+    int err = nf->format->reload(nf);
     nf->commit_failed = err != 0;
     nf->failed = err;
     nf->in_txn = false;
@@ -322,6 +320,9 @@ void nf_stats(const struct nf *nf, struct nf_stats *ret)
     ret->generation = nf->generation;
     ret->page_count = nf->page_count;
     ret->free_pages = nf_space_free_pages(nf);
+    ret->free_recorded = nf->disk.profile == NF_PROFILE_MIRAGE
+                             ? nf->free_recorded
+                             : (int64_t)ret->free_pages;
     ret->usable_pages = nf_space_usable(nf, false);
     ret->files = nf->counts.files;
     ret->dirs = nf->counts.dirs;

@@ -91,6 +91,7 @@ const struct nf_format nf_native_format = {
     .probe = native_probe,
     .format_disk = native_format_disk,
     .open = native_open,
+    .reload = native_reload,
     .close = native_close,
     .publish = native_publish,
     .generations = native_generations,

@@ -343,6 +343,13 @@ void native_close(struct nf *nf)
     memset(&nf->native, 0, sizeof(nf->native));
 }
 
+int native_reload(struct nf *nf)
+{
+    native_close(nf);
+    /* A commit that failed may have reached the disk or not: look. */
+    return native_open(nf, nf->commit_failed ? 0 : nf->generation);
+}
+
 int native_generations(struct nf *nf, struct nf_generation *ret, size_t max)
 {
     uint64_t numbers[NATIVE_SLOTS];

@@ -60,6 +60,7 @@ int native_format_disk(struct bd *bd, struct nf_mem *mem,
 int native_gen_first(struct bd *bd, struct nf_mem *mem,
                      const struct nf_disk *disk, uint8_t *page);
 int native_open(struct nf *nf, uint64_t generation);
+int native_reload(struct nf *nf);
 void native_close(struct nf *nf);
 int native_publish(struct nf *nf);
 int native_generations(struct nf *nf, struct nf_generation *ret, size_t max);
@@ -81,7 +82,8 @@ void native_walk_file(struct nf *nf, struct nf_walk *walk,
                       const struct nf_rec *rec);
 bool native_walk_height_ok(const struct nf_walk_node *node,
                            const uint8_t *page);
-bool native_walk_child(struct nf *nf, const struct nf_walk_node *node,
+bool native_walk_child(const struct nf_walk *walk,
+                       const struct nf_walk_node *node,
                        const uint8_t *page, uint32_t i,
                        struct nf_walk_node *ret);
 

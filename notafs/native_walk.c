@@ -45,10 +45,11 @@ bool native_walk_height_ok(const struct nf_walk_node *node, const uint8_t *page)
     return node->kind == NF_KIND_DATA || page[1] == node->height;
 }
 
-bool native_walk_child(struct nf *nf, const struct nf_walk_node *node,
-                       const uint8_t *page, uint32_t i,
-                       struct nf_walk_node *ret)
+bool native_walk_child(const struct nf_walk *walk,
+                       const struct nf_walk_node *node, const uint8_t *page,
+                       uint32_t i, struct nf_walk_node *ret)
 {
+    const struct nf *nf = walk->nf;
     const struct nf_format *format = nf->format;
     enum nf_kind kind = (enum nf_kind)node->kind;
     uint64_t below = nf->disk.page_size;

@@ -247,6 +247,7 @@ struct nf {
     bool in_txn;   /* something was changed */
     bool settled;  /* the newest two generations hold nothing that is free */
     uint64_t seen; /* highest generation number on the disk, valid or not */
+    int64_t free_recorded; /* mirage: free pages as the generation has them */
     int failed;    /* the transaction cannot go on: its first error */
     bool commit_failed; /* what is on the disk is not known */
     uint64_t hashed;
@@ -303,11 +304,13 @@ struct nf_format {
     int (*probe)(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
 
     /* Generations. open chooses one and loads it (generation 0: the newest
-     * valid), publish writes the next one and all dirty frames. reload is open
-     * of the committed one for an abort. */
+     * valid), publish writes the next one and all dirty frames. reload returns
+     * to the committed one for an abort; if nf.commit_failed, to what is on the
+     * disk. */
     int (*format_disk)(struct bd *bd, struct nf_mem *mem,
                        const struct nf_format_options *options);
     int (*open)(struct nf *nf, uint64_t generation);
+    int (*reload)(struct nf *nf);
     void (*close)(struct nf *nf);
     int (*publish)(struct nf *nf);
     int (*generations)(struct nf *nf, struct nf_generation *ret, size_t max);
@@ -366,7 +369,8 @@ struct nf_format {
                             uint64_t offset, const uint8_t *page);
     bool (*walk_height_ok)(const struct nf_walk_node *node,
                            const uint8_t *page);
-    bool (*walk_child)(struct nf *nf, const struct nf_walk_node *node,
+    bool (*walk_child)(const struct nf_walk *walk,
+                       const struct nf_walk_node *node,
                        const uint8_t *page, uint32_t i,
                        struct nf_walk_node *ret);
     /* The entry behind (dir, name) in the order of the table, whatever its

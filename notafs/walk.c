@@ -185,7 +185,7 @@ static uint32_t visit_children(struct nf_walk *walk, struct nf_walk_node *node,
     uint32_t n = 0;
     while (node->next < count && n < NF_WALK_BATCH) {
         struct nf_walk_node child;
-        if (!nf->format->walk_child(nf, node, page, node->next, &child)) {
+        if (!nf->format->walk_child(walk, node, page, node->next, &child)) {
             node->next++;
         } else if (is_data(walk, &child)) {
             node->next++;
@@ -194,7 +194,7 @@ static uint32_t visit_children(struct nf_walk *walk, struct nf_walk_node *node,
             break;
         } else {
             node->next++;
-            if (walk->depth < NF_MAX_HEIGHT + 2) {
+            if (walk->depth < NF_WALK_DEPTH) {
                 walk->stack[walk->depth++] = child;
                 return 0;
             }

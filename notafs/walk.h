@@ -11,6 +11,7 @@
 #include "notafs/nf_int.h"
 
 #define NF_WALK_BATCH 16
+#define NF_WALK_DEPTH 64 /* the free queue of mirage may be high */
 
 enum nf_walk_phase {
     NF_WALK_SYSTEM,
@@ -38,7 +39,7 @@ struct nf_walk {
     void (*report)(void *ctx, const struct nf_finding *finding);
     void *ctx;
     enum nf_walk_phase phase;
-    struct nf_walk_node stack[NF_MAX_HEIGHT + 2];
+    struct nf_walk_node stack[NF_WALK_DEPTH];
     uint32_t depth;
     enum nf_page_kind inner; /* what pages of this tree are ... */
     enum nf_page_kind leaf;  /* ... and its leaves */

@@ -176,6 +176,8 @@ struct nf_stats {
     uint64_t generation;
     uint64_t page_count;   /* pages of the disk */
     uint64_t free_pages;   /* used + free = page_count */
+    int64_t free_recorded;   /* free pages as the generation counts them; OCaml
+                                Notafs does so wrongly */
     uint64_t usable_pages; /* of the free ones, for changes right now: without
                               the reserve and those that wait for a commit */
     uint64_t files;
