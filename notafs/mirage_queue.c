@@ -92,8 +92,8 @@ static int load_next(struct nf *nf)
     struct mirage_queue *queue = &nf->mirage->queue;
     uint64_t turns = 0;
     while (queue->next.count == 0 && !nf_ptr_is_null(&queue->root)) {
-        struct nf_frame *leaf;
-        uint32_t turn;
+        struct nf_frame *leaf = NULL;
+        uint32_t turn = MIRAGE_NO_TURN;
         int err = descend(nf, &turn, &leaf);
         if (err != 0) {
             return err;

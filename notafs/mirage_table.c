@@ -417,7 +417,7 @@ static int get_tree(struct reader *r)
         err = get_count(r, &left);
     }
     while (err == 0) {
-        struct mirage_entry *entry;
+        struct mirage_entry *entry = NULL;
         if (left == 0) {
             if (dir == NULL) {
                 break;

@@ -281,7 +281,7 @@ int mirage_tree_free(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
     path[0] = 0;
     while (!nf_ptr_is_null(root)) {
         struct nf_ptr ptr;
-        struct nf_frame *frame;
+        struct nf_frame *frame = NULL;
         int err = node_at(nf, root, kind, path, depth, &ptr, &frame);
         if (err != 0) {
             return err;

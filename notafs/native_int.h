@@ -83,9 +83,8 @@ void native_walk_file(struct nf *nf, struct nf_walk *walk,
 bool native_walk_height_ok(const struct nf_walk_node *node,
                            const uint8_t *page);
 bool native_walk_child(const struct nf_walk *walk,
-                       const struct nf_walk_node *node,
-                       const uint8_t *page, uint32_t i,
-                       struct nf_walk_node *ret);
+                       const struct nf_walk_node *node, const uint8_t *page,
+                       uint32_t i, struct nf_walk_node *ret);
 
 /* native_rope.c */
 int native_rope_check(const struct nf *nf, const uint8_t *page);

@@ -248,8 +248,8 @@ struct nf {
     bool settled;  /* the newest two generations hold nothing that is free */
     uint64_t seen; /* highest generation number on the disk, valid or not */
     int64_t free_recorded; /* mirage: free pages as the generation has them */
-    int failed;    /* the transaction cannot go on: its first error */
-    bool commit_failed; /* what is on the disk is not known */
+    int failed;            /* the transaction cannot go on: its first error */
+    bool commit_failed;    /* what is on the disk is not known */
     uint64_t hashed;
     uint64_t commits;
     struct nf_inode *inodes;
@@ -370,16 +370,16 @@ struct nf_format {
     bool (*walk_height_ok)(const struct nf_walk_node *node,
                            const uint8_t *page);
     bool (*walk_child)(const struct nf_walk *walk,
-                       const struct nf_walk_node *node,
-                       const uint8_t *page, uint32_t i,
-                       struct nf_walk_node *ret);
+                       const struct nf_walk_node *node, const uint8_t *page,
+                       uint32_t i, struct nf_walk_node *ret);
     /* The entry behind (dir, name) in the order of the table, whatever its
      * directory: 1, or 0. What cannot be read is skipped. */
     int (*table_scan)(struct nf *nf, uint64_t dir, const char *name, size_t len,
                       uint64_t *ret_dir, const char **ret_name, size_t *ret_len,
                       struct nf_rec *ret);
 
-    uint64_t (*table_pages)(const struct nf *nf); /* that it consists of */
+    uint64_t (*table_pages)(const struct nf *nf); /* that it consists of; NULL:
+                                                     table_need has them */
     uint64_t (*min_pages)(const struct nf *nf);   /* of a disk of this layout */
     uint64_t max_file_bytes;
     uint32_t (*max_name_bytes)(const struct nf *nf);

@@ -72,7 +72,7 @@ static int shrink(struct nf *nf, uint64_t page_count)
 int nf_resize(struct nf *nf, uint64_t page_count)
 {
     int err = 0;
-    if (nf->format->rope_punch == NULL) {
+    if (nf->format->min_pages == NULL) {
         return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "resize");
     }
     if (nf->in_txn) {

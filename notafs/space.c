@@ -57,8 +57,12 @@ uint64_t nf_space_free_pages(const struct nf *nf)
 static uint64_t reserve(const struct nf *nf)
 {
     uint64_t per_page = nf->disk.page_size / 8 - 1;
-    return 12 + nf->page_count / per_page + nf->format->table_need(nf) +
-           nf->format->table_pages(nf);
+    uint64_t pages =
+        12 + nf->page_count / per_page + nf->format->table_need(nf);
+    if (nf->format->table_pages != NULL) {
+        pages += nf->format->table_pages(nf);
+    }
+    return pages;
 }
 
 uint64_t nf_space_usable(const struct nf *nf, bool freeing)

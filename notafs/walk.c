@@ -335,9 +335,11 @@ static int next_phase(struct nf_walk *walk, uint64_t *budget)
         nf->format->walk_table(nf, walk);
         break;
     case NF_WALK_TABLE:
-        expect(walk, NF_EC_TABLE, nf->format->table_pages(nf),
-               walk->table_pages,
-               "pages of the file table are not as many as counted");
+        if (nf->format->table_pages != NULL) {
+            expect(walk, NF_EC_TABLE, nf->format->table_pages(nf),
+                   walk->table_pages,
+                   "pages of the file table are not as many as counted");
+        }
         walk->phase = NF_WALK_FILES;
         break;
     case NF_WALK_FILES:
