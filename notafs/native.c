@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The native format: its table of functions, and how its pointers are coded. */
-#include "notafs/native_int.h"
+#include "notafs/native_node.h"
 
 static int node_check(struct nf *nf, enum nf_kind kind, const uint8_t *page)
 {
@@ -8,9 +8,9 @@ static int node_check(struct nf *nf, enum nf_kind kind, const uint8_t *page)
     case NF_KIND_DATA:
         return 0;
     case NF_KIND_ROPE:
-        return native_rope_check(nf, page);
+        return nf_native_rope_check(nf, page);
     case NF_KIND_TABLE:
-        return native_table_check(nf, page);
+        return nf_native_table_check(nf, page);
     case NF_KIND_QUEUE:
         break;
     }
@@ -24,7 +24,7 @@ static uint32_t ptr_count(const struct nf *nf, enum nf_kind kind,
 {
     switch (kind) {
     case NF_KIND_ROPE:
-        return native_fan(nf);
+        return nf_native_fan(nf);
     case NF_KIND_TABLE:
         return page[1] > 0 ? nf_get_le16(page + 2) : 0;
     case NF_KIND_DATA:
@@ -38,11 +38,12 @@ static uint32_t ptr_at(const struct nf *nf, enum nf_kind kind,
                        const uint8_t *page, uint32_t i)
 {
     (void)nf;
-    return kind == NF_KIND_TABLE ? native_table_ptr_at(page, i)
+    return kind == NF_KIND_TABLE ? nf_native_table_ptr_at(page, i)
                                  : NATIVE_NODE_LEN + i * NATIVE_PTR_LEN;
 }
 
-void native_ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret)
+void nf_native_ptr_get(const struct nf *nf, const uint8_t *p,
+                       struct nf_ptr *ret)
 {
     (void)nf;
     ret->id = nf_get_le48(p);
@@ -51,7 +52,8 @@ void native_ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret)
     ret->sum = nf_get_le64(p + 12);
 }
 
-void native_ptr_put(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr)
+void nf_native_ptr_put(const struct nf *nf, uint8_t *p,
+                       const struct nf_ptr *ptr)
 {
     (void)nf;
     nf_put_le48(p, ptr->id);
@@ -72,7 +74,7 @@ static uint64_t table_pages(const struct nf *nf)
 
 static uint64_t min_pages(const struct nf *nf)
 {
-    return native_first_page(&nf->disk) + NATIVE_MIN_FREE;
+    return nf_native_first_page(&nf->disk) + NATIVE_MIN_FREE;
 }
 
 static int table_flush(struct nf *nf)
@@ -86,45 +88,45 @@ const struct nf_format nf_native_format = {
     .ptr_len = ptr_len,
     .ptr_count = ptr_count,
     .ptr_at = ptr_at,
-    .ptr_get = native_ptr_get,
-    .ptr_put = native_ptr_put,
-    .probe = native_probe,
-    .format_disk = native_format_disk,
-    .open = native_open,
-    .reload = native_reload,
-    .close = native_close,
-    .publish = native_publish,
-    .generations = native_generations,
-    .queue_front = native_queue_front,
-    .queue_take = native_queue_take,
-    .queue_spill = native_queue_spill,
-    .queue_trim = native_queue_trim,
-    .table_get = native_table_get,
-    .table_put = native_table_put,
-    .table_del = native_table_del,
-    .table_next = native_table_next,
-    .table_scan = native_table_scan,
+    .ptr_get = nf_native_ptr_get,
+    .ptr_put = nf_native_ptr_put,
+    .probe = nf_native_probe,
+    .format_disk = nf_native_format_disk,
+    .open = nf_native_open,
+    .reload = nf_native_reload,
+    .close = nf_native_close,
+    .publish = nf_native_publish,
+    .generations = nf_native_generations,
+    .queue_front = nf_native_queue_front,
+    .queue_take = nf_native_queue_take,
+    .queue_spill = nf_native_queue_spill,
+    .queue_trim = nf_native_queue_trim,
+    .table_get = nf_native_table_get,
+    .table_put = nf_native_table_put,
+    .table_del = nf_native_table_del,
+    .table_next = nf_native_table_next,
+    .table_scan = nf_native_table_scan,
     .table_flush = table_flush,
-    .table_need = native_table_need,
-    .rope_read = native_file_read,
-    .rope_write = native_file_write,
-    .rope_truncate = native_file_truncate,
-    .rope_punch = native_file_punch,
-    .rope_free = native_rope_free,
-    .rope_need = native_file_need,
-    .rope_seek = native_file_seek,
-    .rope_recode = native_file_recode,
-    .walk_system = native_walk_system,
-    .walk_queue = native_walk_queue,
-    .walk_table = native_walk_table,
-    .walk_file = native_walk_file,
-    .walk_queue_leaf = native_walk_queue_leaf,
-    .walk_height_ok = native_walk_height_ok,
-    .walk_child = native_walk_child,
+    .table_need = nf_native_table_need,
+    .rope_read = nf_native_file_read,
+    .rope_write = nf_native_file_write,
+    .rope_truncate = nf_native_file_truncate,
+    .rope_punch = nf_native_file_punch,
+    .rope_free = nf_native_rope_free,
+    .rope_need = nf_native_file_need,
+    .rope_seek = nf_native_file_seek,
+    .rope_recode = nf_native_file_recode,
+    .walk_system = nf_native_walk_system,
+    .walk_queue = nf_native_walk_queue,
+    .walk_table = nf_native_walk_table,
+    .walk_file = nf_native_walk_file,
+    .walk_queue_leaf = nf_native_walk_queue_leaf,
+    .walk_height_ok = nf_native_walk_height_ok,
+    .walk_child = nf_native_walk_child,
     .table_pages = table_pages,
     .min_pages = min_pages,
     .max_file_bytes = NATIVE_MAX_BYTES,
-    .max_name_bytes = native_max_name,
-    .max_inline_bytes = native_max_inline,
+    .max_name_bytes = nf_native_max_name,
+    .max_inline_bytes = nf_native_max_inline,
     .mirage_times = false,
 };

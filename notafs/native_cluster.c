@@ -30,7 +30,7 @@ static int buffers(struct nf *nf)
     return 0;
 }
 
-void native_cluster_release(struct nf *nf)
+void nf_native_cluster_release(struct nf *nf)
 {
     nf_free(&nf->mem, nf->native.cluster, NATIVE_CLUSTER);
     nf_free(&nf->mem, nf->native.packed, NATIVE_CLUSTER);
@@ -47,7 +47,7 @@ static uint64_t pages_per_cluster(const struct nf *nf)
 static int look(struct nf *nf, const struct nf_rope *rope, uint64_t start,
                 struct nf_ptr *ret)
 {
-    return native_rope_page(nf, rope, start / nf->disk.page_size, ret);
+    return nf_native_rope_page(nf, rope, start / nf->disk.page_size, ret);
 }
 
 /* A packed cluster into native.cluster, zeros behind its end. */
@@ -59,7 +59,7 @@ static int unpack(struct nf *nf, const struct nf_rope *rope, uint64_t start,
     if (nf->codec == NULL) {
         return nf_fail(nf, NF_EC_NO_CODEC, page, "compressed cluster");
     }
-    int err = native_rope_read(nf, rope, start, packed, HEADER_LEN);
+    int err = nf_native_rope_read(nf, rope, start, packed, HEADER_LEN);
     if (err != 0) {
         return err;
     }
@@ -69,7 +69,7 @@ static int unpack(struct nf *nf, const struct nf_rope *rope, uint64_t start,
         return nf_fail_value(nf, NF_EC_COMPRESSED, page, "compressed cluster",
                              max, len);
     }
-    err = native_rope_read(nf, rope, start + HEADER_LEN, packed, len);
+    err = nf_native_rope_read(nf, rope, start + HEADER_LEN, packed, len);
     if (err != 0) {
         return err;
     }
@@ -101,7 +101,7 @@ static int load(struct nf *nf, const struct nf_rope *rope, uint64_t start)
         len = (size_t)nf_min_u64(rope->size - start, NATIVE_CLUSTER);
     }
     memset(nf->native.cluster + len, 0, NATIVE_CLUSTER - len);
-    return native_rope_read(nf, rope, start, nf->native.cluster, len);
+    return nf_native_rope_read(nf, rope, start, nf->native.cluster, len);
 }
 
 /* Compress len bytes of native.cluster: the bytes to store, 0 if raw is as
@@ -138,16 +138,17 @@ static int store(struct nf *nf, struct nf_rope *rope, uint64_t start,
     if (err == 0 && (first.packed || packed_len > 0)) {
         /* Whole pages, whatever lies behind the end of the file. */
         rope->size = nf_max_u64(size, start + NATIVE_CLUSTER);
-        err = native_rope_punch(nf, rope, start, NATIVE_CLUSTER);
+        err = nf_native_rope_punch(nf, rope, start, NATIVE_CLUSTER);
         rope->size = size;
     }
     if (err == 0 && packed_len > 0) {
-        err = native_rope_write(nf, rope, start, nf->native.packed, packed_len);
+        err = nf_native_rope_write(nf, rope, start, nf->native.packed,
+                                   packed_len);
         if (err == 0) {
-            err = native_rope_pack(nf, rope, page);
+            err = nf_native_rope_pack(nf, rope, page);
         }
     } else if (err == 0) {
-        err = native_rope_write(nf, rope, start, nf->native.cluster, len);
+        err = nf_native_rope_write(nf, rope, start, nf->native.cluster, len);
     }
     rope->size = size;
     return err;
@@ -162,11 +163,11 @@ static uint32_t cluster_len(uint64_t start, uint64_t size)
 
 /* ---- Reading -------------------------------------------------------- */
 
-int native_file_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     uint8_t *buf, size_t len)
+int nf_native_file_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        uint8_t *buf, size_t len)
 {
     if (!rope->lz4) {
-        return native_rope_read(nf, rope, off, buf, len);
+        return nf_native_rope_read(nf, rope, off, buf, len);
     }
     while (len > 0) {
         uint64_t in = off % NATIVE_CLUSTER;
@@ -179,7 +180,7 @@ int native_file_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                 memcpy(buf, nf->native.cluster + in, part);
             }
         } else if (err == 0) {
-            err = native_rope_read(nf, rope, off, buf, part);
+            err = nf_native_rope_read(nf, rope, off, buf, part);
         }
         if (err != 0) {
             return err;
@@ -192,18 +193,18 @@ int native_file_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
 }
 
 /* A packed cluster is data, whatever holes there are among its pages. */
-int native_file_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     bool data, uint64_t *ret)
+int nf_native_file_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        bool data, uint64_t *ret)
 {
     if (!rope->lz4) {
-        return native_rope_seek(nf, rope, off, data, ret);
+        return nf_native_rope_seek(nf, rope, off, data, ret);
     }
     while (off < rope->size) {
         uint64_t start = off - off % NATIVE_CLUSTER;
         struct nf_ptr first;
         int err = look(nf, rope, start, &first);
         if (err == 0 && !first.packed) {
-            err = native_rope_seek(nf, rope, off, data, ret);
+            err = nf_native_rope_seek(nf, rope, off, data, ret);
             if (err != 0 || *ret < start + NATIVE_CLUSTER) {
                 return err;
             }
@@ -223,22 +224,22 @@ int native_file_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
 
 /* ---- Writing -------------------------------------------------------- */
 
-uint64_t native_file_need(const struct nf *nf, const struct nf_rope *rope,
-                          uint64_t off, uint64_t len)
+uint64_t nf_native_file_need(const struct nf *nf, const struct nf_rope *rope,
+                             uint64_t off, uint64_t len)
 {
     if (rope->lz4) {
         uint64_t in = off % NATIVE_CLUSTER;
         off -= in;
         len = nf_div_up_u64(len + in, NATIVE_CLUSTER) * NATIVE_CLUSTER;
     }
-    return native_rope_need(nf, rope, off, len);
+    return nf_native_rope_need(nf, rope, off, len);
 }
 
-int native_file_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      const uint8_t *buf, size_t len)
+int nf_native_file_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                         const uint8_t *buf, size_t len)
 {
     if (!rope->lz4) {
-        return native_rope_write(nf, rope, off, buf, len);
+        return nf_native_rope_write(nf, rope, off, buf, len);
     }
     while (len > 0) {
         uint64_t in = off % NATIVE_CLUSTER;
@@ -261,7 +262,7 @@ int native_file_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
     return 0;
 }
 
-int native_file_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
+int nf_native_file_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
 {
     uint64_t start = size - size % NATIVE_CLUSTER;
     struct nf_ptr first = {0};
@@ -273,7 +274,7 @@ int native_file_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
         err = load(nf, rope, start);
     }
     if (err == 0) {
-        err = native_rope_truncate(nf, rope, first.packed ? start : size);
+        err = nf_native_rope_truncate(nf, rope, first.packed ? start : size);
     }
     if (err == 0 && first.packed) {
         err = store(nf, rope, start, cluster_len(start, size));
@@ -281,11 +282,11 @@ int native_file_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
     return err;
 }
 
-int native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      uint64_t len)
+int nf_native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                         uint64_t len)
 {
     if (!rope->lz4) {
-        return native_rope_punch(nf, rope, off, len);
+        return nf_native_rope_punch(nf, rope, off, len);
     }
     while (len > 0) {
         uint64_t in = off % NATIVE_CLUSTER;
@@ -301,7 +302,7 @@ int native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
                 err = store(nf, rope, start, have);
             }
         } else if (err == 0) {
-            err = native_rope_punch(nf, rope, off, part);
+            err = nf_native_rope_punch(nf, rope, off, part);
         }
         if (err != 0) {
             return err;
@@ -312,7 +313,7 @@ int native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
     return 0;
 }
 
-int native_file_recode(struct nf *nf, struct nf_rope *rope, bool lz4)
+int nf_native_file_recode(struct nf *nf, struct nf_rope *rope, bool lz4)
 {
     if (pages_per_cluster(nf) < 2) {
         return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE,

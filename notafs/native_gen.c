@@ -76,8 +76,8 @@ static void gen_put(const struct nf *nf, uint64_t generation,
     p[37] = q->rope.height;
     nf_put_le64(p + 40, nf->page_count);
     nf_put_le64(p + 48, space->free_start);
-    native_ptr_put(nf, p + 56, &nf->native.table);
-    native_ptr_put(nf, p + 76, &q->rope.root);
+    nf_native_ptr_put(nf, p + 56, &nf->native.table);
+    nf_native_ptr_put(nf, p + 76, &q->rope.root);
     nf_put_le64(p + 96, q->head);
     nf_put_le64(p + 104, q->skip);
     nf_put_le64(p + 112, q->trim);
@@ -106,8 +106,8 @@ static void gen_put(const struct nf *nf, uint64_t generation,
     nf_put_le64(p + size - 8, nf_xxh3(p, size - 8));
 }
 
-int native_gen_first(struct bd *bd, struct nf_mem *mem,
-                     const struct nf_disk *disk, uint8_t *page)
+int nf_native_gen_first(struct bd *bd, struct nf_mem *mem,
+                        const struct nf_disk *disk, uint8_t *page)
 {
     static const struct gen_list no_list;
     struct nf *nf = nf_calloc(mem, 1, sizeof(*nf));
@@ -116,7 +116,7 @@ int native_gen_first(struct bd *bd, struct nf_mem *mem,
     }
     nf->disk = *disk;
     nf->page_count = disk->page_count;
-    nf->space.free_start = native_first_page(disk);
+    nf->space.free_start = nf_native_first_page(disk);
     nf->counts.next_id = NF_ROOT_DIR + 1;
     struct nf_time now = {0, 0};
     if (mem->env->now != NULL) {
@@ -147,7 +147,7 @@ static int gen_get(struct nf *nf, const uint8_t *p)
 {
     struct nf_space *space = &nf->space;
     struct nf_native_queue *q = &nf->native.queue;
-    uint64_t first = native_first_page(&nf->disk);
+    uint64_t first = nf_native_first_page(&nf->disk);
     uint32_t n_list = nf_get_le16(p + 224);
     uint32_t n_tail = nf_get_le16(p + 226);
     nf->page_count = nf_get_le64(p + 40);
@@ -159,9 +159,9 @@ static int gen_get(struct nf *nf, const uint8_t *p)
     nf->generation = nf_get_le64(p + 16);
     nf->native.table_height = p[36];
     nf->native.table_pages = nf_get_le32(p + 228);
-    native_ptr_get(nf, p + 56, &nf->native.table);
+    nf_native_ptr_get(nf, p + 56, &nf->native.table);
     q->rope.height = p[37];
-    native_ptr_get(nf, p + 76, &q->rope.root);
+    nf_native_ptr_get(nf, p + 76, &q->rope.root);
     q->head = nf_get_le64(p + 96);
     q->skip = nf_get_le64(p + 104);
     q->trim = nf_get_le64(p + 112);
@@ -292,7 +292,7 @@ static int candidate(struct nf *nf, uint32_t i, bool list, bool walk)
     return err;
 }
 
-int native_open(struct nf *nf, uint64_t generation)
+int nf_native_open(struct nf *nf, uint64_t generation)
 {
     uint64_t numbers[NATIVE_SLOTS];
     bool lists = (nf->flags & NF_MOUNT_NO_VERIFY) == 0;
@@ -337,20 +337,20 @@ int native_open(struct nf *nf, uint64_t generation)
     return nf_fail(nf, NF_EC_NO_GENERATION, NF_NOWHERE, "generation slots");
 }
 
-void native_close(struct nf *nf)
+void nf_native_close(struct nf *nf)
 {
-    native_cluster_release(nf);
+    nf_native_cluster_release(nf);
     memset(&nf->native, 0, sizeof(nf->native));
 }
 
-int native_reload(struct nf *nf)
+int nf_native_reload(struct nf *nf)
 {
-    native_close(nf);
+    nf_native_close(nf);
     /* A commit that failed may have reached the disk or not: look. */
-    return native_open(nf, nf->commit_failed ? 0 : nf->generation);
+    return nf_native_open(nf, nf->commit_failed ? 0 : nf->generation);
 }
 
-int native_generations(struct nf *nf, struct nf_generation *ret, size_t max)
+int nf_native_generations(struct nf *nf, struct nf_generation *ret, size_t max)
 {
     uint64_t numbers[NATIVE_SLOTS];
     uint64_t popped = nf->space.pushed - nf->space.queue_pages;
@@ -395,7 +395,7 @@ int native_generations(struct nf *nf, struct nf_generation *ret, size_t max)
  *   small: one batch of all changed pages and the generation page, a flush;
  *   large: the changed pages, a flush, the generation page, a flush.
  */
-int native_publish(struct nf *nf)
+int nf_native_publish(struct nf *nf)
 {
     struct nf_cache *cache = &nf->cache;
     struct gen_list list;

@@ -32,7 +32,7 @@ static uint32_t stride_for(uint32_t page_size, uint64_t page_count)
     return page_size >= STRIDE_BYTES || tiny ? 1 : STRIDE_BYTES / page_size;
 }
 
-void native_header_put(uint8_t *p, const struct nf_disk *disk)
+void nf_native_header_put(uint8_t *p, const struct nf_disk *disk)
 {
     memset(p, 0, HEADER_LEN);
     memcpy(p, MAGIC, 8);
@@ -51,7 +51,7 @@ static bool page_size_ok(uint32_t size)
     return size >= 512 && size <= 65536 && (size & (size - 1)) == 0;
 }
 
-int native_header_get(const uint8_t *p, struct nf_disk *ret)
+int nf_native_header_get(const uint8_t *p, struct nf_disk *ret)
 {
     struct nf_disk disk;
     if (memcmp(p, MAGIC, 8) != 0) {
@@ -79,7 +79,7 @@ int native_header_get(const uint8_t *p, struct nf_disk *ret)
     if (!page_size_ok(disk.page_size) || disk.page_count > MAX_PAGES ||
         disk.slots != NATIVE_SLOTS || disk.slot_stride < 1 ||
         disk.slot_stride > STRIDE_BYTES / 512 ||
-        disk.page_count < native_first_page(&disk)) {
+        disk.page_count < nf_native_first_page(&disk)) {
         return NF_EC_HEADER;
     }
     *ret = disk;
@@ -111,7 +111,7 @@ static int find_copy(struct bd *bd, uint8_t *buf, struct nf_disk *ret)
             struct nf_disk disk;
             int err = read_512(bd, off, buf, &p);
             if (err == 0) {
-                err = native_header_get(p, &disk);
+                err = nf_native_header_get(p, &disk);
             }
             if (err == 0 && disk.page_size == size &&
                 disk.slot_stride * size == unit) {
@@ -127,7 +127,7 @@ static int find_copy(struct bd *bd, uint8_t *buf, struct nf_disk *ret)
     return NF_EC_HEADER;
 }
 
-int native_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret)
+int nf_native_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret)
 {
     const uint8_t *p;
     uint8_t *buf = nf_alloc_aligned(mem, bd->geo.page_size, 4096);
@@ -136,7 +136,7 @@ int native_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret)
     }
     int err = read_512(bd, 0, buf, &p);
     if (err == 0) {
-        err = native_header_get(p, ret);
+        err = nf_native_header_get(p, ret);
     }
     if (err != 0 && err != NF_EC_VERSION && err != NF_EC_CHECKSUM_KIND) {
         int copy = find_copy(bd, buf, ret);
@@ -160,8 +160,8 @@ static uint64_t draw_uid(const struct nf_env *env, uint8_t *page, size_t len)
     return nf_xxh3(seed, sizeof(seed));
 }
 
-int native_format_disk(struct bd *bd, struct nf_mem *mem,
-                       const struct nf_format_options *options)
+int nf_native_format_disk(struct bd *bd, struct nf_mem *mem,
+                          const struct nf_format_options *options)
 {
     uint32_t size = bd->geo.page_size;
     struct nf_disk disk;
@@ -171,7 +171,7 @@ int native_format_disk(struct bd *bd, struct nf_mem *mem,
     disk.checksum = NF_CHECKSUM_XXH3;
     disk.slots = NATIVE_SLOTS;
     disk.slot_stride = stride_for(size, disk.page_count);
-    uint64_t first = native_first_page(&disk);
+    uint64_t first = nf_native_first_page(&disk);
     if (!page_size_ok(size) || disk.page_count < first + NATIVE_MIN_FREE ||
         disk.page_count > MAX_PAGES ||
         (options->checksum != NF_CHECKSUM_DEFAULT &&
@@ -197,10 +197,10 @@ int native_format_disk(struct bd *bd, struct nf_mem *mem,
         err = bd_flush(bd);
     }
     if (err == 0) {
-        err = native_gen_first(bd, mem, &disk, page);
+        err = nf_native_gen_first(bd, mem, &disk, page);
     }
     memset(page, 0, size);
-    native_header_put(page, &disk);
+    nf_native_header_put(page, &disk);
     if (err == 0) {
         err = bd_write(bd, (uint64_t)(1 + disk.slots) * disk.slot_stride, 1,
                        page);

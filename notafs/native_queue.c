@@ -17,7 +17,7 @@
 #define RECORD_MAX 65535u
 #define BATCH      32u /* records encoded at a time */
 
-int native_queue_front(struct nf *nf, struct nf_extent *ret)
+int nf_native_queue_front(struct nf *nf, struct nf_extent *ret)
 {
     struct nf_native_queue *q = &nf->native.queue;
     if (q->head == q->end) {
@@ -27,12 +27,13 @@ int native_queue_front(struct nf *nf, struct nf_extent *ret)
     }
     if (q->front.count == 0) {
         uint8_t record[RECORD_LEN];
-        int err = native_rope_read(nf, &q->rope, q->head, record, RECORD_LEN);
+        int err =
+            nf_native_rope_read(nf, &q->rope, q->head, record, RECORD_LEN);
         if (err != 0) {
             return err;
         }
         struct nf_extent e = {nf_get_le48(record), nf_get_le16(record + 6)};
-        if (e.first < native_first_page(&nf->disk) || e.count <= q->skip ||
+        if (e.first < nf_native_first_page(&nf->disk) || e.count <= q->skip ||
             e.first >= nf->page_count || e.count > nf->page_count - e.first) {
             return nf_fail_value(nf, NF_EC_QUEUE, NF_NOWHERE, "queue record",
                                  q->skip, e.count);
@@ -44,7 +45,7 @@ int native_queue_front(struct nf *nf, struct nf_extent *ret)
     return 0;
 }
 
-void native_queue_take(struct nf *nf, uint64_t n)
+void nf_native_queue_take(struct nf *nf, uint64_t n)
 {
     struct nf_native_queue *q = &nf->native.queue;
     if (q->head == q->end) {
@@ -81,7 +82,7 @@ static uint32_t encode(const struct nf_space *space, uint32_t max, uint8_t *out,
     return n;
 }
 
-int native_queue_spill(struct nf *nf)
+int nf_native_queue_spill(struct nf *nf)
 {
     struct nf_native_queue *q = &nf->native.queue;
     struct nf_space *space = &nf->space;
@@ -92,11 +93,11 @@ int native_queue_spill(struct nf *nf)
         /* Take the pages that this needs first: they may come from tail[]. */
         memset(records, 0, sizeof(records));
         int err =
-            native_rope_write(nf, &q->rope, q->end, records, n * RECORD_LEN);
+            nf_native_rope_write(nf, &q->rope, q->end, records, n * RECORD_LEN);
         if (err == 0) {
             n = encode(space, n, records, &pages);
-            err = native_rope_write(nf, &q->rope, q->end, records,
-                                    n * RECORD_LEN);
+            err = nf_native_rope_write(nf, &q->rope, q->end, records,
+                                       n * RECORD_LEN);
         }
         if (err != 0) {
             return err;
@@ -108,7 +109,7 @@ int native_queue_spill(struct nf *nf)
     return 0;
 }
 
-int native_queue_trim(struct nf *nf)
+int nf_native_queue_trim(struct nf *nf)
 {
     struct nf_native_queue *q = &nf->native.queue;
     uint64_t size = nf->disk.page_size;
@@ -116,7 +117,7 @@ int native_queue_trim(struct nf *nf)
     int err = 0;
     if (q->head == q->end && q->end > 0) {
         /* Nothing left: start again. */
-        err = native_rope_free(nf, &q->rope);
+        err = nf_native_rope_free(nf, &q->rope);
         q->head = 0;
         q->end = 0;
         q->trim = 0;
@@ -126,10 +127,10 @@ int native_queue_trim(struct nf *nf)
     if (to <= q->trim) {
         return 0;
     }
-    err = native_rope_punch(nf, &q->rope, 0, to);
+    err = nf_native_rope_punch(nf, &q->rope, 0, to);
     q->trim = to;
     if (err == 0) {
-        err = native_rope_rebase(nf, &q->rope, &cut);
+        err = nf_native_rope_rebase(nf, &q->rope, &cut);
     }
     if (err == 0) {
         q->head -= cut;
@@ -141,8 +142,8 @@ int native_queue_trim(struct nf *nf)
 }
 
 /* The records of a page of the queue, for a walk: those not taken yet. */
-void native_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
-                            uint64_t offset, const uint8_t *page)
+void nf_native_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
+                               uint64_t offset, const uint8_t *page)
 {
     const struct nf_native_queue *q = &nf->native.queue;
     for (uint32_t i = 0; i < nf->disk.page_size; i += RECORD_LEN) {

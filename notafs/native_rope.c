@@ -11,50 +11,34 @@
  */
 #include "notafs/native_int.h"
 
-#define MAX_HEIGHT   12 /* 24^12 pages of 512 bytes are more than 2^56 bytes */
-#define DIRECT_PAGES 8  /* whole pages from which a transfer goes around */
+#define NATIVE_ROPE_HEIGHT                                                     \
+    12                 /* 24^12 pages of 512 bytes are more than 2^56 bytes */
+#define DIRECT_PAGES 8 /* whole pages from which a transfer goes around */
 
 /* ---- Geometry ------------------------------------------------------- */
 
-/* Pages below a pointer of that height, at most UINT64_MAX. */
-static uint64_t span(const struct nf *nf, uint32_t height)
+uint64_t nf_native_span(const struct nf *nf, uint32_t height)
 {
     uint64_t n = 1;
     for (uint32_t i = 0; i < height; i++) {
-        if (!nf_mul_u64(n, native_fan(nf), &n)) {
+        if (!nf_mul_u64(n, nf_native_fan(nf), &n)) {
             return UINT64_MAX;
         }
     }
     return n;
 }
 
-static uint32_t ptr_off(uint32_t i)
-{
-    return NATIVE_NODE_LEN + i * NATIVE_PTR_LEN;
-}
-
-static void child_get(struct nf *nf, const struct nf_frame *node, uint32_t i,
-                      struct nf_ptr *ret)
-{
-    nf->format->ptr_get(nf, node->data + ptr_off(i), ret);
-}
-
-static bool child_null(const struct nf_frame *node, uint32_t i)
-{
-    return nf_get_le48(node->data + ptr_off(i)) == 0;
-}
-
-int native_rope_check(const struct nf *nf, const uint8_t *page)
+int nf_native_rope_check(const struct nf *nf, const uint8_t *page)
 {
     (void)nf;
-    return page[0] == NATIVE_NODE_ROPE && page[1] >= 1 && page[1] <= MAX_HEIGHT
+    return page[0] == NATIVE_NODE_ROPE && page[1] >= 1 &&
+                   page[1] <= NATIVE_ROPE_HEIGHT
                ? 0
                : NF_EC_NODE;
 }
 
-/* The node at ptr, which must have that height, pinned. */
-static int node_get(struct nf *nf, const struct nf_ptr *ptr, uint32_t height,
-                    struct nf_frame **ret)
+int nf_native_node_get(struct nf *nf, const struct nf_ptr *ptr, uint32_t height,
+                       struct nf_frame **ret)
 {
     struct nf_frame *node;
     int err = nf_cache_get(nf, ptr, NF_KIND_ROPE, &node);
@@ -70,9 +54,8 @@ static int node_get(struct nf *nf, const struct nf_ptr *ptr, uint32_t height,
     return 0;
 }
 
-/* The same, made writable; made at all if the pointer is null. */
-static int node_own(struct nf *nf, struct nf_slot slot, uint32_t height,
-                    struct nf_frame **ret)
+int nf_native_node_own(struct nf *nf, struct nf_slot slot, uint32_t height,
+                       struct nf_frame **ret)
 {
     struct nf_ptr ptr;
     int err;
@@ -85,7 +68,7 @@ static int node_own(struct nf *nf, struct nf_slot slot, uint32_t height,
         }
         return err;
     }
-    err = node_get(nf, &ptr, height, ret);
+    err = nf_native_node_get(nf, &ptr, height, ret);
     if (err == 0) {
         err = nf_cache_own(nf, *ret, slot);
         if (err != 0) {
@@ -105,21 +88,21 @@ static int find_node(struct nf *nf, const struct nf_rope *rope, uint64_t page,
     struct nf_ptr ptr = rope->root;
     uint32_t height = rope->height;
     *ret = NULL;
-    if (height > MAX_HEIGHT) {
+    if (height > NATIVE_ROPE_HEIGHT) {
         return nf_fail(nf, NF_EC_NODE, ptr.id, "height of a rope");
     }
-    if (page >= span(nf, height)) {
+    if (page >= nf_native_span(nf, height)) {
         *ret_next = UINT64_MAX;
         return 0;
     }
     for (;;) {
         struct nf_frame *node;
-        uint64_t below = span(nf, height);
+        uint64_t below = nf_native_span(nf, height);
         if (nf_ptr_is_null(&ptr)) {
             *ret_next = (page / below + 1) * below;
             return 0;
         }
-        int err = node_get(nf, &ptr, height, &node);
+        int err = nf_native_node_get(nf, &ptr, height, &node);
         if (err != 0) {
             return err;
         }
@@ -128,8 +111,10 @@ static int find_node(struct nf *nf, const struct nf_rope *rope, uint64_t page,
             return 0;
         }
         height--;
-        child_get(nf, node,
-                  (uint32_t)(page / span(nf, height) % native_fan(nf)), &ptr);
+        native_child_get(
+            nf, node,
+            (uint32_t)(page / nf_native_span(nf, height) % nf_native_fan(nf)),
+            &ptr);
         nf_cache_unpin(node);
     }
 }
@@ -152,15 +137,15 @@ static int find_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
     }
     *ret = null;
     if (node != NULL) {
-        child_get(nf, node, (uint32_t)(page % native_fan(nf)), ret);
+        native_child_get(nf, node, (uint32_t)(page % nf_native_fan(nf)), ret);
         *ret_next = page + 1;
         nf_cache_unpin(node);
     }
     return 0;
 }
 
-int native_rope_page(struct nf *nf, const struct nf_rope *rope, uint64_t page,
-                     struct nf_ptr *ret)
+int nf_native_rope_page(struct nf *nf, const struct nf_rope *rope,
+                        uint64_t page, struct nf_ptr *ret)
 {
     uint64_t next;
     return find_page(nf, rope, page, ret, &next);
@@ -197,7 +182,7 @@ static int direct_read(struct nf *nf, const struct nf_frame *node,
     for (uint32_t i = from; i < to; i++) {
         struct nf_ptr ptr;
         const uint8_t *page = buf + (i - from) * size;
-        child_get(nf, node, i, &ptr);
+        native_child_get(nf, node, i, &ptr);
         struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
         if (nf_ptr_is_null(&ptr) || frame != NULL) {
             nf_cache_unpin(frame);
@@ -225,7 +210,7 @@ static int read_run(struct nf *nf, const struct nf_frame *node, uint32_t i,
     int err = 0;
     for (; err == 0 && i < end; i++, buf += size) {
         struct nf_ptr ptr;
-        child_get(nf, node, i, &ptr);
+        native_child_get(nf, node, i, &ptr);
         struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
         if (nf_ptr_is_null(&ptr)) {
             memset(buf, 0, size);
@@ -253,11 +238,11 @@ static int read_run(struct nf *nf, const struct nf_frame *node, uint32_t i,
     return err == 0 ? direct_read(nf, node, from, end, n, start) : err;
 }
 
-int native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     uint8_t *buf, size_t len)
+int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        uint8_t *buf, size_t len)
 {
     size_t size = nf->disk.page_size;
-    uint32_t fan = native_fan(nf);
+    uint32_t fan = nf_native_fan(nf);
     while (len > 0) {
         uint64_t page = off / size;
         size_t in = (size_t)(off % size);
@@ -290,7 +275,7 @@ int native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                 part = n * size;
                 i += n;
             } else {
-                child_get(nf, node, i, &ptr);
+                native_child_get(nf, node, i, &ptr);
                 err = read_part(nf, &ptr, in, buf, part);
                 i++;
             }
@@ -311,8 +296,8 @@ int native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     return 0;
 }
 
-int native_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     bool data, uint64_t *ret)
+int nf_native_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        bool data, uint64_t *ret)
 {
     uint64_t size = nf->disk.page_size;
     uint64_t end = nf_div_up_u64(rope->size, size);
@@ -340,14 +325,14 @@ static uint32_t height_for(const struct nf *nf, const struct nf_rope *rope,
                            uint64_t last_page)
 {
     uint32_t height = rope->height;
-    while (last_page >= span(nf, height)) {
+    while (last_page >= nf_native_span(nf, height)) {
         height++;
     }
     return height;
 }
 
-uint64_t native_rope_need(const struct nf *nf, const struct nf_rope *rope,
-                          uint64_t off, uint64_t len)
+uint64_t nf_native_rope_need(const struct nf *nf, const struct nf_rope *rope,
+                             uint64_t off, uint64_t len)
 {
     uint64_t size = nf->disk.page_size;
     uint64_t first = off / size;
@@ -355,7 +340,7 @@ uint64_t native_rope_need(const struct nf *nf, const struct nf_rope *rope,
     uint32_t height = height_for(nf, rope, last);
     uint64_t n = last - first + 1 + (height - rope->height);
     for (uint32_t h = 1; h <= height; h++) {
-        n += last / span(nf, h) - first / span(nf, h) + 1;
+        n += last / nf_native_span(nf, h) - first / nf_native_span(nf, h) + 1;
     }
     return n;
 }
@@ -370,11 +355,11 @@ static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
         struct nf_slot root = {NULL, 0, &rope->root};
         if (!nf_ptr_is_null(&rope->root)) {
             struct nf_frame *node;
-            int err = node_own(nf, above, rope->height + 1u, &node);
+            int err = nf_native_node_own(nf, above, rope->height + 1u, &node);
             if (err != 0) {
                 return err;
             }
-            struct nf_slot first = {node, ptr_off(0), NULL};
+            struct nf_slot first = {node, native_ptr_off(0), NULL};
             nf_slot_put(nf, first, &rope->root);
             nf_cache_move(nf, rope->root.id, first);
             rope->root = top;
@@ -386,16 +371,14 @@ static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
     return 0;
 }
 
-/* The node of height 1 above a page, writable and pinned, with all above it;
- * NULL where the rope has no node. */
-static int own_node(struct nf *nf, struct nf_rope *rope, uint64_t page,
-                    struct nf_frame **ret)
+int nf_native_own_above(struct nf *nf, struct nf_rope *rope, uint64_t page,
+                        struct nf_frame **ret)
 {
     struct nf_slot slot = {NULL, 0, &rope->root};
     struct nf_frame *node = NULL;
     for (uint32_t height = rope->height; height > 0; height--) {
         struct nf_frame *parent = node;
-        int err = node_own(nf, slot, height, &node);
+        int err = nf_native_node_own(nf, slot, height, &node);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -403,27 +386,27 @@ static int own_node(struct nf *nf, struct nf_rope *rope, uint64_t page,
         slot.parent = node;
         slot.root = NULL;
         slot.off =
-            ptr_off((uint32_t)(page / span(nf, height - 1) % native_fan(nf)));
+            native_ptr_off((uint32_t)(page / nf_native_span(nf, height - 1) %
+                                      nf_native_fan(nf)));
     }
     *ret = node;
     return 0;
 }
 
-static struct nf_slot page_slot(struct nf *nf, struct nf_rope *rope,
-                                struct nf_frame *node, uint64_t page)
+struct nf_slot nf_native_page_slot(struct nf *nf, struct nf_rope *rope,
+                                   struct nf_frame *node, uint64_t page)
 {
     struct nf_slot slot = {node, 0, NULL};
     if (node == NULL) {
         slot.root = &rope->root;
     } else {
-        slot.off = ptr_off((uint32_t)(page % native_fan(nf)));
+        slot.off = native_ptr_off((uint32_t)(page % nf_native_fan(nf)));
     }
     return slot;
 }
 
-/* A data page to write to, pinned; whole: what it held does not matter. */
-static int own_page(struct nf *nf, struct nf_slot slot, bool whole,
-                    struct nf_frame **ret)
+int nf_native_own_page(struct nf *nf, struct nf_slot slot, bool whole,
+                       struct nf_frame **ret)
 {
     struct nf_ptr ptr;
     nf_slot_get(nf, slot, &ptr);
@@ -441,15 +424,15 @@ static int own_page(struct nf *nf, struct nf_slot slot, bool whole,
     return nf_cache_get_own(nf, slot, NF_KIND_DATA, ret);
 }
 
-int native_rope_pack(struct nf *nf, struct nf_rope *rope, uint64_t page)
+int nf_native_rope_pack(struct nf *nf, struct nf_rope *rope, uint64_t page)
 {
     struct nf_frame *node = NULL;
     struct nf_ptr ptr;
-    int err = own_node(nf, rope, page, &node);
+    int err = nf_native_own_above(nf, rope, page, &node);
     if (err != 0) {
         return err;
     }
-    struct nf_slot slot = page_slot(nf, rope, node, page);
+    struct nf_slot slot = nf_native_page_slot(nf, rope, node, page);
     nf_slot_get(nf, slot, &ptr);
     ptr.packed = true;
     nf_slot_put(nf, slot, &ptr);
@@ -461,7 +444,7 @@ static int write_part(struct nf *nf, struct nf_slot slot, size_t in,
                       const uint8_t *buf, size_t len)
 {
     struct nf_frame *frame;
-    int err = own_page(nf, slot, len == nf->disk.page_size, &frame);
+    int err = nf_native_own_page(nf, slot, len == nf->disk.page_size, &frame);
     if (err == 0) {
         memcpy(frame->data + in, buf, len);
         nf_cache_unpin(frame);
@@ -473,7 +456,7 @@ static int write_part(struct nf *nf, struct nf_slot slot, size_t in,
 static int replace_page(struct nf *nf, struct nf_frame *node, uint32_t i,
                         uint64_t id, const uint8_t *page)
 {
-    struct nf_slot slot = {node, ptr_off(i), NULL};
+    struct nf_slot slot = {node, native_ptr_off(i), NULL};
     struct nf_ptr old;
     struct nf_ptr ptr = {id, nf_txn_gen(nf), nf_page_sum(nf, page), false};
     nf_slot_get(nf, slot, &old);
@@ -519,18 +502,18 @@ static int write_run(struct nf *nf, struct nf_frame *node, uint32_t i,
     return 0;
 }
 
-int native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      const uint8_t *buf, size_t len)
+int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                         const uint8_t *buf, size_t len)
 {
     size_t size = nf->disk.page_size;
-    uint32_t fan = native_fan(nf);
+    uint32_t fan = nf_native_fan(nf);
     uint64_t end = off + len;
     int err = grow(nf, rope, (end - 1) / size);
     while (err == 0 && len > 0) {
         uint64_t page = off / size;
         size_t in = (size_t)(off % size);
         struct nf_frame *node = NULL;
-        err = own_node(nf, rope, page, &node);
+        err = nf_native_own_above(nf, rope, page, &node);
         /* As many pages as this node has, and one where there is no node. */
         for (uint64_t left = node == NULL ? 1 : fan - page % fan;
              err == 0 && len > 0 && left > 0;) {
@@ -542,8 +525,8 @@ int native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
                 part = (size_t)n * size;
                 err = write_run(nf, node, (uint32_t)(page % fan), n, buf);
             } else {
-                err = write_part(nf, page_slot(nf, rope, node, page), in, buf,
-                                 part);
+                err = write_part(nf, nf_native_page_slot(nf, rope, node, page),
+                                 in, buf, part);
             }
             page += n;
             left -= n;
@@ -558,313 +541,4 @@ int native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
         rope->size = nf_max_u64(rope->size, end);
     }
     return err;
-}
-
-/* ---- Freeing -------------------------------------------------------- */
-
-/* Free a page and all below it. Its pointer must stay until this returns: dirty
- * pages below may be sealed and written on the way. */
-static int free_subtree(struct nf *nf, const struct nf_ptr *top,
-                        uint32_t height)
-{
-    struct {
-        struct nf_ptr ptr;
-        uint32_t next;
-    } stack[MAX_HEIGHT + 1];
-    uint32_t fan = native_fan(nf);
-    uint32_t depth = 0;
-    if (height == 0) {
-        return nf_page_free(nf, top);
-    }
-    stack[0].ptr = *top;
-    stack[0].next = 0;
-    for (;;) {
-        struct nf_frame *node;
-        uint32_t h = height - depth;
-        uint32_t i = stack[depth].next;
-        bool down = false;
-        int err = node_get(nf, &stack[depth].ptr, h, &node);
-        for (; err == 0 && !down && i < fan; i++) {
-            struct nf_ptr child;
-            child_get(nf, node, i, &child);
-            if (nf_ptr_is_null(&child)) {
-                continue;
-            }
-            if (h == 1) {
-                err = nf_page_free(nf, &child);
-            } else {
-                down = true;
-                stack[depth].next = i + 1;
-                stack[depth + 1].ptr = child;
-                stack[depth + 1].next = 0;
-            }
-        }
-        if (err != 0) {
-            return err;
-        }
-        nf_cache_unpin(node);
-        if (down) {
-            depth++;
-            continue;
-        }
-        err = nf_page_free(nf, &stack[depth].ptr);
-        if (err != 0 || depth == 0) {
-            return err;
-        }
-        depth--;
-    }
-}
-
-int native_rope_free(struct nf *nf, struct nf_rope *rope)
-{
-    int err = 0;
-    if (rope->height > MAX_HEIGHT) {
-        return nf_fail(nf, NF_EC_NODE, rope->root.id, "height of a rope");
-    }
-    if (!nf_ptr_is_null(&rope->root)) {
-        err = free_subtree(nf, &rope->root, rope->height);
-    }
-    struct nf_rope empty = {.lz4 = rope->lz4};
-    *rope = empty;
-    return err;
-}
-
-/* Make pages [from, to) a hole, from the first whole subtree there to the next:
- * one of them a call. Returns where to go on. */
-static int clear_one(struct nf *nf, struct nf_rope *rope, uint64_t from,
-                     uint64_t to, uint64_t *ret_next)
-{
-    struct nf_slot slot = {NULL, 0, &rope->root};
-    struct nf_frame *node = NULL;
-    uint32_t height = rope->height;
-    uint64_t base = 0;
-    int err = 0;
-    for (;;) {
-        struct nf_ptr ptr;
-        struct nf_frame *parent = node;
-        uint64_t below = span(nf, height);
-        uint64_t end = below > UINT64_MAX - base ? UINT64_MAX : base + below;
-        nf_slot_get(nf, slot, &ptr);
-        if (nf_ptr_is_null(&ptr) || (base >= from && end <= to)) {
-            struct nf_ptr null = {0};
-            if (!nf_ptr_is_null(&ptr)) {
-                err = free_subtree(nf, &ptr, height);
-                nf_slot_put(nf, slot, &null);
-            }
-            *ret_next = end;
-            break;
-        }
-        err = node_own(nf, slot, height, &node);
-        if (err != 0) {
-            node = parent;
-            break;
-        }
-        nf_cache_unpin(parent);
-        height--;
-        uint32_t i =
-            (uint32_t)((nf_max_u64(from, base) - base) / span(nf, height));
-        base += i * span(nf, height);
-        slot.parent = node;
-        slot.root = NULL;
-        slot.off = ptr_off(i);
-    }
-    nf_cache_unpin(node);
-    return err;
-}
-
-static bool node_is_empty(const struct nf *nf, const struct nf_frame *node,
-                          uint32_t from)
-{
-    for (uint32_t i = from; i < native_fan(nf); i++) {
-        if (!child_null(node, i)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Free the nodes above a page that have become empty, the lowest first. */
-static int prune(struct nf *nf, struct nf_rope *rope, uint64_t page)
-{
-    bool again = true;
-    while (again) {
-        struct nf_slot slot = {NULL, 0, &rope->root};
-        struct nf_frame *parent = NULL;
-        struct nf_ptr ptr;
-        int err = 0;
-        again = false;
-        nf_slot_get(nf, slot, &ptr);
-        for (uint32_t h = rope->height; h > 0 && !nf_ptr_is_null(&ptr); h--) {
-            struct nf_frame *node;
-            struct nf_ptr null = {0};
-            err = node_own(nf, slot, h, &node);
-            if (err != 0) {
-                break;
-            }
-            if (node_is_empty(nf, node, 0)) {
-                nf_cache_unpin(node);
-                nf_slot_get(nf, slot, &ptr);
-                nf_slot_put(nf, slot, &null);
-                err = nf_page_free(nf, &ptr);
-                again = true;
-                break;
-            }
-            nf_cache_unpin(parent);
-            parent = node;
-            slot.parent = node;
-            slot.root = NULL;
-            slot.off =
-                ptr_off((uint32_t)(page / span(nf, h - 1) % native_fan(nf)));
-            nf_slot_get(nf, slot, &ptr);
-        }
-        nf_cache_unpin(parent);
-        if (err != 0) {
-            return err;
-        }
-    }
-    return 0;
-}
-
-static int clear(struct nf *nf, struct nf_rope *rope, uint64_t from,
-                 uint64_t to)
-{
-    uint64_t page = from;
-    to = nf_min_u64(to, span(nf, rope->height));
-    while (page < to) {
-        int err = clear_one(nf, rope, page, to, &page);
-        if (err != 0) {
-            return err;
-        }
-    }
-    if (from >= to) {
-        return 0;
-    }
-    int err = prune(nf, rope, from);
-    return err == 0 ? prune(nf, rope, to - 1) : err;
-}
-
-/* Take away roots that have a first child only. */
-static int shrink(struct nf *nf, struct nf_rope *rope)
-{
-    while (rope->height > 0) {
-        struct nf_frame *node;
-        struct nf_ptr old = rope->root;
-        struct nf_ptr child;
-        struct nf_slot root = {NULL, 0, &rope->root};
-        if (nf_ptr_is_null(&old)) {
-            rope->height = 0;
-            return 0;
-        }
-        int err = node_get(nf, &old, rope->height, &node);
-        if (err != 0) {
-            return err;
-        }
-        bool only_first = node_is_empty(nf, node, 1);
-        if (only_first) {
-            child_get(nf, node, 0, &child);
-            nf_cache_move(nf, child.id, root);
-        }
-        nf_cache_unpin(node);
-        if (!only_first) {
-            return 0;
-        }
-        rope->root = child;
-        rope->height--;
-        err = nf_page_free(nf, &old);
-        if (err != 0) {
-            return err;
-        }
-    }
-    return 0;
-}
-
-/* Zero bytes [off, off + len) of one page, if it is there. */
-static int zero_part(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                     size_t len)
-{
-    size_t size = nf->disk.page_size;
-    struct nf_ptr ptr;
-    struct nf_frame *node;
-    struct nf_frame *frame;
-    uint64_t next;
-    uint64_t page = off / size;
-    int err = len == 0 ? 0 : find_page(nf, rope, page, &ptr, &next);
-    if (err != 0 || len == 0 || nf_ptr_is_null(&ptr)) {
-        return err;
-    }
-    err = own_node(nf, rope, page, &node);
-    if (err != 0) {
-        return err;
-    }
-    err = own_page(nf, page_slot(nf, rope, node, page), false, &frame);
-    if (err == 0) {
-        memset(frame->data + off % size, 0, len);
-        nf_cache_unpin(frame);
-    }
-    nf_cache_unpin(node);
-    return err;
-}
-
-int native_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
-{
-    uint64_t page_size = nf->disk.page_size;
-    int err = 0;
-    if (size < rope->size) {
-        uint64_t in = size % page_size;
-        err = clear(nf, rope, nf_div_up_u64(size, page_size), UINT64_MAX);
-        if (err == 0 && in != 0) {
-            err = zero_part(nf, rope, size, (size_t)(page_size - in));
-        }
-        if (err == 0) {
-            err = shrink(nf, rope);
-        }
-    }
-    if (err == 0) {
-        rope->size = size;
-    }
-    return err;
-}
-
-int native_rope_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      uint64_t len)
-{
-    uint64_t size = nf->disk.page_size;
-    uint64_t end = off + len;
-    uint64_t first = nf_div_up_u64(off, size);
-    uint64_t last = end == rope->size ? nf_div_up_u64(end, size) : end / size;
-    if (first > last) { /* inside one page */
-        return zero_part(nf, rope, off, (size_t)len);
-    }
-    int err = zero_part(nf, rope, off, (size_t)(first * size - off));
-    if (err == 0 && last * size < end) {
-        err = zero_part(nf, rope, last * size, (size_t)(end - last * size));
-    }
-    return err == 0 ? clear(nf, rope, first, last) : err;
-}
-
-int native_rope_rebase(struct nf *nf, struct nf_rope *rope, uint64_t *ret)
-{
-    uint32_t fan = native_fan(nf);
-    struct nf_slot root = {NULL, 0, &rope->root};
-    struct nf_frame *node;
-    uint32_t k = 0;
-    *ret = 0;
-    if (rope->height == 0 || nf_ptr_is_null(&rope->root)) {
-        return 0;
-    }
-    int err = node_own(nf, root, rope->height, &node);
-    if (err != 0) {
-        return err;
-    }
-    while (k < fan - 1 && child_null(node, k)) {
-        k++;
-    }
-    if (k > 0) {
-        memmove(node->data + ptr_off(0), node->data + ptr_off(k),
-                (fan - k) * NATIVE_PTR_LEN);
-        memset(node->data + ptr_off(fan - k), 0, k * NATIVE_PTR_LEN);
-        *ret = k * span(nf, rope->height - 1u) * nf->disk.page_size;
-    }
-    nf_cache_unpin(node);
-    return shrink(nf, rope);
 }

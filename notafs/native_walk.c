@@ -3,9 +3,9 @@
 #include "notafs/native_int.h"
 #include "notafs/walk.h"
 
-void native_walk_system(struct nf *nf, struct nf_walk *walk)
+void nf_native_walk_system(struct nf *nf, struct nf_walk *walk)
 {
-    nf_walk_use(walk, NF_PAGE_SYSTEM, 0, native_first_page(&nf->disk), 0, 0);
+    nf_walk_use(walk, NF_PAGE_SYSTEM, 0, nf_native_first_page(&nf->disk), 0, 0);
 }
 
 /* A rope: height 0 is a data page. */
@@ -17,7 +17,7 @@ static void push_rope(struct nf_walk *walk, const struct nf_rope *rope,
                  inner, leaf);
 }
 
-void native_walk_queue(struct nf *nf, struct nf_walk *walk)
+void nf_native_walk_queue(struct nf *nf, struct nf_walk *walk)
 {
     const struct nf_space *space = &nf->space;
     for (size_t i = 0; i < space->n_tail; i++) {
@@ -27,27 +27,28 @@ void native_walk_queue(struct nf *nf, struct nf_walk *walk)
     push_rope(walk, &nf->native.queue.rope, NF_PAGE_QUEUE, NF_PAGE_QUEUE);
 }
 
-void native_walk_table(struct nf *nf, struct nf_walk *walk)
+void nf_native_walk_table(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_push(walk, &nf->native.table, NF_KIND_TABLE,
                  nf->native.table_height, NF_PAGE_TABLE, NF_PAGE_TABLE);
 }
 
-void native_walk_file(struct nf *nf, struct nf_walk *walk,
-                      const struct nf_rec *rec)
+void nf_native_walk_file(struct nf *nf, struct nf_walk *walk,
+                         const struct nf_rec *rec)
 {
     (void)nf;
     push_rope(walk, &rec->rope, NF_PAGE_INNER, NF_PAGE_DATA);
 }
 
-bool native_walk_height_ok(const struct nf_walk_node *node, const uint8_t *page)
+bool nf_native_walk_height_ok(const struct nf_walk_node *node,
+                              const uint8_t *page)
 {
     return node->kind == NF_KIND_DATA || page[1] == node->height;
 }
 
-bool native_walk_child(const struct nf_walk *walk,
-                       const struct nf_walk_node *node, const uint8_t *page,
-                       uint32_t i, struct nf_walk_node *ret)
+bool nf_native_walk_child(const struct nf_walk *walk,
+                          const struct nf_walk_node *node, const uint8_t *page,
+                          uint32_t i, struct nf_walk_node *ret)
 {
     const struct nf *nf = walk->nf;
     const struct nf_format *format = nf->format;
@@ -65,7 +66,7 @@ bool native_walk_child(const struct nf_walk *walk,
             ret->kind = NF_KIND_DATA;
         }
         for (uint32_t h = 0; h < ret->height; h++) {
-            below *= native_fan(nf);
+            below *= nf_native_fan(nf);
         }
         ret->offset = node->offset + i * below;
     }
