@@ -222,12 +222,10 @@ static int commit(struct nf *nf)
 
 static int settle(struct nf *nf)
 {
-    nf->space.settling = true;
     int err = 0;
     while (err == 0 && !nf->settled) {
         err = commit(nf);
     }
-    nf->space.settling = false;
     return err;
 }
 

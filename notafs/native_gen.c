@@ -26,8 +26,8 @@
 #define GEN_FIXED    232u
 #define GEN_LIST_LEN 14u
 #define GEN_TAIL_LEN 12u
-#define GEN_LIST_MAX                                                           \
-    24u /* two generations' lists, slots, headers: < 64 reads */
+#define GEN_LIST_MAX 24u /* two lists, slots and headers: < 64 reads */
+#define READ_RETRIES 2   /* before a device error counts as damage */
 
 static const uint8_t magic[8] = {'N', 'F', 'G', 'E', 'N', 0, 0, 1};
 
@@ -210,6 +210,16 @@ static int gen_get(struct nf *nf, const uint8_t *p)
     return 0;
 }
 
+/* A page that matters: a device's passing error is not damage. */
+static int read_again(struct nf *nf, uint64_t page, uint8_t *buf)
+{
+    int err = bd_read(&nf->bd, page, 1, buf);
+    for (int i = 0; i < READ_RETRIES && err == NF_EIO; i++) {
+        err = bd_read(&nf->bd, page, 1, buf);
+    }
+    return err;
+}
+
 /* Whether all pages that a generation lists have arrived. gen is its page, and
  * buf another one. */
 static int list_verify(struct nf *nf, const uint8_t *gen, uint8_t *buf)
@@ -224,7 +234,7 @@ static int list_verify(struct nf *nf, const uint8_t *gen, uint8_t *buf)
         if (id >= nf->bd.geo.page_count) {
             return NF_EC_PAGE_ID;
         }
-        int err = bd_read(&nf->bd, id, 1, buf);
+        int err = read_again(nf, id, buf);
         if (err != 0) {
             return err;
         }
@@ -242,7 +252,7 @@ static int slot_read(struct nf *nf, uint32_t i, uint64_t *ret)
 {
     uint64_t page = (1 + (uint64_t)i) * nf->disk.slot_stride;
     *ret = 0;
-    int err = bd_read(&nf->bd, page, 1, nf->scratch);
+    int err = read_again(nf, page, nf->scratch);
     if (err == NF_EIO) {
         return 0; /* a slot that cannot be read is one that is damaged */
     }

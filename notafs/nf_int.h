@@ -184,7 +184,6 @@ struct nf_space {
     struct nf_extent recycle[NF_TAIL_RANGES];
     size_t n_recycle;
     uint64_t recycle_pages;
-    bool settling;      /* holds are ignored: see fs.c */
     uint64_t shrink_to; /* the disk's pages to be, while it shrinks; else 0 */
 };
 

@@ -27,9 +27,6 @@ uint64_t nf_space_keep(const struct nf *nf)
 static uint64_t held_by_generations(const struct nf *nf)
 {
     const struct nf_space *space = &nf->space;
-    if (space->settling) {
-        return 0;
-    }
     uint64_t held = space->pushed - space->hist[nf_space_keep(nf) - 1];
     return nf_min_u64(held, space->queue_pages);
 }
