@@ -261,6 +261,7 @@ static int lower_root(struct nf *nf, struct nf_rope *rope, uint64_t size)
             nf_cache_unpin(frame);
             return err;
         }
+        rope->size = mirage_key(nf, frame->data, 0);
         err = mirage_tree_lower(nf, &rope->root, frame);
         if (err != 0) {
             return err;
