@@ -33,9 +33,9 @@ static int load(struct nf *nf, const struct mirage_leaf *leaf, bool verify)
     nf->free_recorded = (int64_t)leaf->free_count;
     memset(nf->space.hist, 0, sizeof(nf->space.hist));
     space_reset(nf, leaf);
-    int err = mirage_queue_load(nf, &leaf->queue, leaf->free_start);
+    int err = nf_mirage_queue_load(nf, &leaf->queue, leaf->free_start);
     if (err == 0) {
-        err = mirage_table_load(nf, &leaf->table);
+        err = nf_mirage_table_load(nf, &leaf->table);
     }
     if (err == 0 && verify) {
         err = nf_verify(nf);
@@ -46,7 +46,7 @@ static int load(struct nf *nf, const struct mirage_leaf *leaf, bool verify)
     }
     m->queue_pages = nf->space.queue_pages;
     m->committed_table = m->table;
-    mirage_names_commit(nf);
+    nf_mirage_names_commit(nf);
     return 0;
 }
 
@@ -91,15 +91,15 @@ static int open_disk(struct nf *nf, uint64_t generation)
     if (leaves == NULL) {
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "mount");
     }
-    int err = mirage_roots_read(nf);
-    int n = err == 0 ? mirage_leaves_read(nf, leaves) : err;
+    int err = nf_mirage_roots_read(nf);
+    int n = err == 0 ? nf_mirage_leaves_read(nf, leaves) : err;
     nf->seen = n > 0 ? leaves[0].generation : 0;
     err = n < 0 ? n : choose(nf, leaves, n, generation);
     nf_free(&nf->mem, leaves, MIRAGE_LEAVES * sizeof(*leaves));
     return err;
 }
 
-int mirage_open(struct nf *nf, uint64_t generation)
+int nf_mirage_open(struct nf *nf, uint64_t generation)
 {
     if (nf->bd.geo.page_count != nf->disk.page_count) {
         return nf_fail_value(nf, NF_EC_DISK_SIZE, NF_NOWHERE, "pages",
@@ -109,8 +109,8 @@ int mirage_open(struct nf *nf, uint64_t generation)
     if (nf->mirage == NULL) {
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "mount");
     }
-    bool ok = mirage_geo_init(&nf->mirage->geo, nf->disk.page_count,
-                              nf->disk.page_size, nf->disk.checksum);
+    bool ok = nf_mirage_geo_init(&nf->mirage->geo, nf->disk.page_count,
+                                 nf->disk.page_size, nf->disk.checksum);
     nf_assert(ok);
     int err = 0;
     nf->mirage->buf = nf_alloc_aligned(&nf->mem, nf->disk.page_size, 4096);
@@ -124,15 +124,15 @@ int mirage_open(struct nf *nf, uint64_t generation)
      * the newest two equal before anything is changed. */
     nf->settled = false;
     if (err != 0) {
-        mirage_close(nf);
+        nf_mirage_close(nf);
     }
     return err;
 }
 
-void mirage_close(struct nf *nf)
+void nf_mirage_close(struct nf *nf)
 {
     if (nf->mirage != NULL) {
-        mirage_names_clear(nf);
+        nf_mirage_names_clear(nf);
         nf_free(&nf->mem, nf->mirage->buf, nf->disk.page_size);
         nf_free(&nf->mem, nf->mirage, sizeof(*nf->mirage));
         nf->mirage = NULL;
@@ -218,12 +218,12 @@ static int repair(struct nf *nf)
     int err = 0;
     for (uint32_t i = 0; err == 0 && i < MIRAGE_ROOTS; i++) {
         if (!m->roots[i].good && i != m->next_leaf.root) {
-            mirage_root_put(&m->geo, &unused, m->buf);
+            nf_mirage_root_put(&m->geo, &unused, m->buf);
             err = bd_write(&nf->bd, i + 1, 1, m->buf);
         }
     }
     if (err == 0 && nf->disk.header_damaged) {
-        mirage_header_put(&nf->disk, &m->geo, m->buf);
+        nf_mirage_header_put(&nf->disk, &m->geo, m->buf);
         err = bd_write(&nf->bd, 0, 1, m->buf);
     }
     return err == 0 ? 0 : nf_fail(nf, err, NF_NOWHERE, "damaged root page");
@@ -270,8 +270,8 @@ static int write_generation(struct nf *nf)
     if (err != 0) {
         return err;
     }
-    mirage_leaf_put(&m->geo, nf->disk.uid, &m->next_leaf, nf->scratch);
-    mirage_root_put(&m->geo, &m->next_root, m->buf);
+    nf_mirage_leaf_put(&m->geo, nf->disk.uid, &m->next_leaf, nf->scratch);
+    nf_mirage_root_put(&m->geo, &m->next_root, m->buf);
     m->writing = true;
     err = bd_submit(&nf->bd, reqs, m->rolls ? 2 : 1);
     if (err == 0) {
@@ -294,10 +294,10 @@ static void finish(struct nf *nf)
     m->queue_pages = nf->space.queue_pages;
     m->committed_table = m->table;
     nf->free_recorded = (int64_t)m->leaf.free_count;
-    mirage_names_commit(nf);
+    nf_mirage_names_commit(nf);
 }
 
-int mirage_publish(struct nf *nf)
+int nf_mirage_publish(struct nf *nf)
 {
     struct nf_mirage *m = nf->mirage;
     struct mirage_leaf *next = &m->next_leaf;
@@ -339,18 +339,19 @@ static int has_landed(struct nf *nf, bool *ret)
             return nf_fail(nf, err, m->next_leaf.root + 1, "root page");
         }
         memset(&root, 0, sizeof(root));
-        (void)mirage_root_get(&m->geo, nf->page_count, nf->scratch, &root);
+        (void)nf_mirage_root_get(&m->geo, nf->page_count, nf->scratch, &root);
         m->roots[m->next_leaf.root] = root;
     }
     if (root.n_slots == 0 || root.first != m->next_root.first) {
         return 0;
     }
-    int err = mirage_slot_read(nf, m->next_leaf.root, m->next_leaf.slot, &leaf);
+    int err =
+        nf_mirage_slot_read(nf, m->next_leaf.root, m->next_leaf.slot, &leaf);
     *ret = err == 0 && leaf.generation == m->next_leaf.generation;
     return err;
 }
 
-int mirage_reload(struct nf *nf)
+int nf_mirage_reload(struct nf *nf)
 {
     struct nf_mirage *m = nf->mirage;
     bool landed = false;
@@ -368,10 +369,10 @@ int mirage_reload(struct nf *nf)
         nf->seen = nf_max_u64(nf->seen, m->next_leaf.generation);
     }
     m->writing = false;
-    mirage_names_abort(nf);
+    nf_mirage_names_abort(nf);
     space_reset(nf, &m->leaf);
     nf->space.queue_pages = m->queue_pages;
-    mirage_queue_reset(nf, &m->leaf.queue);
+    nf_mirage_queue_reset(nf, &m->leaf.queue);
     m->table = m->committed_table;
     return 0;
 }

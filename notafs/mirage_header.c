@@ -38,13 +38,13 @@ static uint32_t self_sum(const struct mirage_geo *geo, uint8_t *page)
     return sum;
 }
 
-bool mirage_self_ok(const struct mirage_geo *geo, uint8_t *page)
+bool nf_mirage_self_ok(const struct mirage_geo *geo, uint8_t *page)
 {
     return geo->sum_len == 0 ||
            nf_get_le32(page + geo->page_size - 4) == self_sum(geo, page);
 }
 
-void mirage_self_put(const struct mirage_geo *geo, uint8_t *page)
+void nf_mirage_self_put(const struct mirage_geo *geo, uint8_t *page)
 {
     if (geo->sum_len != 0) {
         nf_put_le32(page + geo->page_size - 4, self_sum(geo, page));
@@ -77,8 +77,8 @@ static int header_get(const uint8_t *p, struct nf_disk *ret)
     } else {
         return NF_EC_CHECKSUM_KIND;
     }
-    if (!mirage_geo_init(&geo, disk.page_count, disk.page_size,
-                         disk.checksum) ||
+    if (!nf_mirage_geo_init(&geo, disk.page_count, disk.page_size,
+                            disk.checksum) ||
         nf_get_le32(p + 20) != MIRAGE_ROOTS ||
         geo.sum_len != disk.checksum_len) {
         return NF_EC_HEADER;
@@ -87,8 +87,8 @@ static int header_get(const uint8_t *p, struct nf_disk *ret)
     return 0;
 }
 
-void mirage_header_put(const struct nf_disk *disk, const struct mirage_geo *geo,
-                       uint8_t *page)
+void nf_mirage_header_put(const struct nf_disk *disk,
+                          const struct mirage_geo *geo, uint8_t *page)
 {
     memset(page, 0, geo->page_size);
     nf_put_le64(page, MAGIC);
@@ -98,7 +98,7 @@ void mirage_header_put(const struct nf_disk *disk, const struct mirage_geo *geo,
     page[24] = (uint8_t)geo->sum_len;
     memcpy(page + 25, checksum_name(disk->checksum), 8);
     nf_put_le64(page + 33, disk->uid);
-    mirage_self_put(geo, page);
+    nf_mirage_self_put(geo, page);
 }
 
 /* Whether the whole header page has its checksum. The device's pages may be
@@ -111,7 +111,7 @@ static int header_verify(struct bd *bd, struct nf_mem *mem,
     uint32_t unit = bd->geo.page_size;
     uint32_t n = size > unit ? size / unit : 1;
     size_t len = (size_t)n * unit;
-    bool ok = mirage_geo_init(&geo, disk->page_count, size, disk->checksum);
+    bool ok = nf_mirage_geo_init(&geo, disk->page_count, size, disk->checksum);
     nf_assert(ok);
     if (n > bd->geo.page_count) {
         return NF_EC_DISK_SIZE;
@@ -122,13 +122,13 @@ static int header_verify(struct bd *bd, struct nf_mem *mem,
     }
     int err = bd_read(bd, 0, n, page);
     if (err == 0) {
-        disk->header_damaged = !mirage_self_ok(&geo, page);
+        disk->header_damaged = !nf_mirage_self_ok(&geo, page);
     }
     nf_free(mem, page, len);
     return err;
 }
 
-int mirage_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret)
+int nf_mirage_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret)
 {
     struct nf_disk disk;
     uint8_t *page = nf_alloc_aligned(mem, bd->geo.page_size, 4096);
@@ -176,22 +176,22 @@ static void blank_pages(const struct nf_disk *disk,
     struct mirage_root root = {true, 0, 0, {0}};
     struct mirage_leaf leaf;
     memset(pages, 0, (size_t)MIRAGE_BLANK_START * size);
-    mirage_header_put(disk, geo, pages);
+    nf_mirage_header_put(disk, geo, pages);
     for (uint32_t i = 1; i < MIRAGE_ROOTS; i++) {
-        mirage_root_put(geo, &root, pages + (size_t)i * size);
+        nf_mirage_root_put(geo, &root, pages + (size_t)i * size);
     }
     root.first = 1;
     root.n_slots = MIRAGE_SLOTS;
     for (uint32_t i = 0; i < MIRAGE_SLOTS; i++) {
         root.slots[i] = MIRAGE_FIRST_PAGE + i;
     }
-    mirage_root_put(geo, &root, pages + (size_t)MIRAGE_ROOTS * size);
+    nf_mirage_root_put(geo, &root, pages + (size_t)MIRAGE_ROOTS * size);
     memset(&leaf, 0, sizeof(leaf));
     leaf.generation = 1;
     leaf.free_start = MIRAGE_BLANK_START;
     leaf.free_count = disk->page_count - MIRAGE_BLANK_START;
-    mirage_leaf_put(geo, disk->uid, &leaf,
-                    pages + (size_t)MIRAGE_FIRST_PAGE * size);
+    nf_mirage_leaf_put(geo, disk->uid, &leaf,
+                       pages + (size_t)MIRAGE_FIRST_PAGE * size);
 }
 
 /* In three steps, so that a crash leaves a disk that is not formatted: the old
@@ -215,8 +215,8 @@ static int write_blank(struct bd *bd, uint8_t *pages, uint8_t *zero)
     return err == 0 ? bd_flush(bd) : err;
 }
 
-int mirage_format_disk(struct bd *bd, struct nf_mem *mem,
-                       const struct nf_format_options *options)
+int nf_mirage_format_disk(struct bd *bd, struct nf_mem *mem,
+                          const struct nf_format_options *options)
 {
     struct mirage_geo geo;
     struct nf_disk disk;
@@ -227,7 +227,7 @@ int mirage_format_disk(struct bd *bd, struct nf_mem *mem,
     disk.checksum = options->checksum != NF_CHECKSUM_DEFAULT
                         ? options->checksum
                         : NF_CHECKSUM_ADLER32;
-    if (!mirage_geo_init(&geo, disk.page_count, size, disk.checksum) ||
+    if (!nf_mirage_geo_init(&geo, disk.page_count, size, disk.checksum) ||
         disk.page_count < MIRAGE_MIN_PAGES) {
         return NF_EINVAL;
     }

@@ -154,45 +154,47 @@ struct nf_mirage {
 /* ---- mirage_geo.c --------------------------------------------------- */
 
 /* False: no such disk. */
-bool mirage_geo_init(struct mirage_geo *geo, uint64_t page_count,
-                     uint32_t page_size, enum nf_checksum checksum);
-uint64_t mirage_get_id(const struct mirage_geo *geo, const uint8_t *p);
-void mirage_put_id(const struct mirage_geo *geo, uint8_t *p, uint64_t id);
-void mirage_get_ptr(const struct mirage_geo *geo, const uint8_t *p,
-                    struct nf_ptr *ret);
-void mirage_put_ptr(const struct mirage_geo *geo, uint8_t *p,
-                    const struct nf_ptr *ptr);
+bool nf_mirage_geo_init(struct mirage_geo *geo, uint64_t page_count,
+                        uint32_t page_size, enum nf_checksum checksum);
+uint64_t nf_mirage_get_id(const struct mirage_geo *geo, const uint8_t *p);
+void nf_mirage_put_id(const struct mirage_geo *geo, uint8_t *p, uint64_t id);
+void nf_mirage_get_ptr(const struct mirage_geo *geo, const uint8_t *p,
+                       struct nf_ptr *ret);
+void nf_mirage_put_ptr(const struct mirage_geo *geo, uint8_t *p,
+                       const struct nf_ptr *ptr);
 
-uint32_t mirage_ptr_len(const struct nf *nf);
-int mirage_node_check(struct nf *nf, enum nf_kind kind, const uint8_t *page);
-uint32_t mirage_ptr_count(const struct nf *nf, enum nf_kind kind,
-                          const uint8_t *page);
-uint32_t mirage_ptr_at(const struct nf *nf, enum nf_kind kind,
-                       const uint8_t *page, uint32_t i);
-void mirage_ptr_get(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret);
-void mirage_ptr_put(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr);
+uint32_t nf_mirage_ptr_len(const struct nf *nf);
+int nf_mirage_node_check(struct nf *nf, enum nf_kind kind, const uint8_t *page);
+uint32_t nf_mirage_ptr_count(const struct nf *nf, enum nf_kind kind,
+                             const uint8_t *page);
+uint32_t nf_mirage_ptr_at(const struct nf *nf, enum nf_kind kind,
+                          const uint8_t *page, uint32_t i);
+void nf_mirage_ptr_get(const struct nf *nf, const uint8_t *p,
+                       struct nf_ptr *ret);
+void nf_mirage_ptr_put(const struct nf *nf, uint8_t *p,
+                       const struct nf_ptr *ptr);
 
-uint32_t mirage_capacity(const struct nf *nf, enum nf_kind kind,
-                         uint32_t height);
+uint32_t nf_mirage_capacity(const struct nf *nf, enum nf_kind kind,
+                            uint32_t height);
 
 /* Ranges of a leaf of the queue. */
-void mirage_range_get(const struct nf *nf, const uint8_t *page, uint32_t i,
-                      struct nf_extent *ret);
-void mirage_range_put(const struct nf *nf, uint8_t *page, uint32_t i,
-                      const struct nf_extent *range);
+void nf_mirage_range_get(const struct nf *nf, const uint8_t *page, uint32_t i,
+                         struct nf_extent *ret);
+void nf_mirage_range_put(const struct nf *nf, uint8_t *page, uint32_t i,
+                         const struct nf_extent *range);
 
 /* Keys of an inner node of a rope. */
 static inline uint32_t mirage_key(const struct nf *nf, const uint8_t *page,
                                   uint32_t i)
 {
-    return nf_get_le32(page + mirage_ptr_at(nf, NF_KIND_ROPE, page, i) - 4);
+    return nf_get_le32(page + nf_mirage_ptr_at(nf, NF_KIND_ROPE, page, i) - 4);
 }
 
 static inline void mirage_key_put(const struct nf *nf, uint8_t *page,
                                   uint32_t i, uint64_t key)
 {
     nf_assert(key <= MIRAGE_MAX_BYTES);
-    nf_put_le32(page + mirage_ptr_at(nf, NF_KIND_ROPE, page, i) - 4,
+    nf_put_le32(page + nf_mirage_ptr_at(nf, NF_KIND_ROPE, page, i) - 4,
                 (uint32_t)key);
 }
 
@@ -239,183 +241,185 @@ static inline uint32_t mirage_node_size(const struct nf *nf,
 
 /* The page at slot, pinned; its height must be less than below. own: writable.
  */
-NF_MUST_USE int mirage_node_get(struct nf *nf, struct nf_slot slot,
-                                enum nf_kind kind, uint32_t below, bool own,
-                                struct nf_frame **ret);
+NF_MUST_USE int nf_mirage_node_get(struct nf *nf, struct nf_slot slot,
+                                   enum nf_kind kind, uint32_t below, bool own,
+                                   struct nf_frame **ret);
 
 /* Where the pointer to child i stands. */
 static inline struct nf_slot mirage_slot(const struct nf *nf,
                                          struct nf_frame *frame, uint32_t i)
 {
     struct nf_slot slot = {
-        frame, mirage_ptr_at(nf, (enum nf_kind)frame->kind, frame->data, i),
+        frame, nf_mirage_ptr_at(nf, (enum nf_kind)frame->kind, frame->data, i),
         NULL};
     return slot;
 }
 
 /* The last leaf, writable and pinned, with room for one range or byte at
  * least: a new one where the old is full, or where there is none. */
-NF_MUST_USE int mirage_tree_extend(struct nf *nf, struct nf_ptr *root,
-                                   enum nf_kind kind, struct nf_frame **ret);
+NF_MUST_USE int nf_mirage_tree_extend(struct nf *nf, struct nf_ptr *root,
+                                      enum nf_kind kind, struct nf_frame **ret);
 
 /* Make the first child of the root page frame, which is unpinned and freed, the
  * root. */
-NF_MUST_USE int mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
-                                  struct nf_frame *frame);
+NF_MUST_USE int nf_mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
+                                     struct nf_frame *frame);
 
 /* Take child i of a writable page: its pointer is in mirage.cut then, for
- * mirage_tree_free. The caller removes it from the page. */
-void mirage_tree_cut(struct nf *nf, struct nf_frame *frame, uint32_t i);
+ * nf_mirage_tree_free. The caller removes it from the page. */
+void nf_mirage_tree_cut(struct nf *nf, struct nf_frame *frame, uint32_t i);
 
 /* Free all pages of a tree. */
-NF_MUST_USE int mirage_tree_free(struct nf *nf, struct nf_ptr *root,
-                                 enum nf_kind kind);
+NF_MUST_USE int nf_mirage_tree_free(struct nf *nf, struct nf_ptr *root,
+                                    enum nf_kind kind);
 
 /* ---- mirage_rope.c -------------------------------------------------- */
 
-int mirage_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     uint8_t *buf, size_t len);
-int mirage_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      const uint8_t *buf, size_t len);
-int mirage_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size);
-int mirage_rope_free(struct nf *nf, struct nf_rope *rope);
-uint64_t mirage_rope_need(const struct nf *nf, const struct nf_rope *rope,
-                          uint64_t off, uint64_t len);
-int mirage_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     bool data, uint64_t *ret);
+int nf_mirage_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        uint8_t *buf, size_t len);
+int nf_mirage_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                         const uint8_t *buf, size_t len);
+int nf_mirage_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size);
+int nf_mirage_rope_free(struct nf *nf, struct nf_rope *rope);
+uint64_t nf_mirage_rope_need(const struct nf *nf, const struct nf_rope *rope,
+                             uint64_t off, uint64_t len);
+int nf_mirage_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        bool data, uint64_t *ret);
 
 /* ---- mirage_queue.c ------------------------------------------------- */
 
-int mirage_queue_front(struct nf *nf, struct nf_extent *ret);
-void mirage_queue_take(struct nf *nf, uint64_t n);
-int mirage_queue_spill(struct nf *nf);
-int mirage_queue_trim(struct nf *nf);
+int nf_mirage_queue_front(struct nf *nf, struct nf_extent *ret);
+void nf_mirage_queue_take(struct nf *nf, uint64_t n);
+int nf_mirage_queue_spill(struct nf *nf);
+int nf_mirage_queue_trim(struct nf *nf);
 
 /* Take over a queue, and count it: space.queue_pages. Its ranges must lie below
  * free_start. */
-NF_MUST_USE int mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
-                                  uint64_t free_start);
+NF_MUST_USE int nf_mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
+                                     uint64_t free_start);
 
 /* The cursor is at the front of the tree of that root. */
-void mirage_queue_reset(struct nf *nf, const struct nf_ptr *root);
+void nf_mirage_queue_reset(struct nf *nf, const struct nf_ptr *root);
 
 /* The tree got a root above its root, or lost it. */
-void mirage_queue_raised(struct nf *nf);
-void mirage_queue_lowered(struct nf *nf);
+void nf_mirage_queue_raised(struct nf *nf);
+void nf_mirage_queue_lowered(struct nf *nf);
 
 /* ---- mirage_time.c -------------------------------------------------- */
 
-bool mirage_time_valid(struct nf_time time);
+bool nf_mirage_time_valid(struct nf_time time);
 
 /* From the bits of a float64: false if that is no time. */
-bool mirage_time_get(uint64_t bits, struct nf_time *ret);
-uint64_t mirage_time_put(struct nf_time time); /* a valid one */
+bool nf_mirage_time_get(uint64_t bits, struct nf_time *ret);
+uint64_t nf_mirage_time_put(struct nf_time time); /* a valid one */
 
 /* ---- mirage_names.c ------------------------------------------------- */
 
 /* An entry that is in no list yet; all but dir and the name's room is 0. */
-struct mirage_entry *mirage_entry_new(struct nf *nf, uint64_t dir,
-                                      size_t name_len);
-void mirage_entry_free(struct nf *nf, struct mirage_entry *entry);
+struct mirage_entry *nf_mirage_entry_new(struct nf *nf, uint64_t dir,
+                                         size_t name_len);
+void nf_mirage_entry_free(struct nf *nf, struct mirage_entry *entry);
 
 /* A file without a byte that has no page for that yet. */
-bool mirage_entry_needs_page(const struct mirage_entry *entry);
+bool nf_mirage_entry_needs_page(const struct mirage_entry *entry);
 
 /* NULL: there is none. after: in that directory; scan: in any. */
-struct mirage_entry *mirage_names_find(struct nf *nf, uint64_t dir,
-                                       const char *name, size_t len);
-struct mirage_entry *mirage_names_after(struct nf *nf, uint64_t dir,
-                                        const char *name, size_t len);
-struct mirage_entry *mirage_names_scan(struct nf *nf, uint64_t dir,
-                                       const char *name, size_t len);
-struct mirage_entry *mirage_names_last(struct nf *nf, uint64_t dir);
+struct mirage_entry *nf_mirage_names_find(struct nf *nf, uint64_t dir,
+                                          const char *name, size_t len);
+struct mirage_entry *nf_mirage_names_after(struct nf *nf, uint64_t dir,
+                                           const char *name, size_t len);
+struct mirage_entry *nf_mirage_names_scan(struct nf *nf, uint64_t dir,
+                                          const char *name, size_t len);
+struct mirage_entry *nf_mirage_names_last(struct nf *nf, uint64_t dir);
 
 /* Add an entry of the table on disk, which takes the place of an earlier one of
  * the same name. Takes it. */
-void mirage_names_load(struct nf *nf, struct mirage_entry *entry);
+void nf_mirage_names_load(struct nf *nf, struct mirage_entry *entry);
 
-void mirage_names_commit(struct nf *nf); /* what was changed stays */
-void mirage_names_abort(struct nf *nf);  /* or is undone */
-void mirage_names_clear(struct nf *nf);
+void nf_mirage_names_commit(struct nf *nf); /* what was changed stays */
+void nf_mirage_names_abort(struct nf *nf);  /* or is undone */
+void nf_mirage_names_clear(struct nf *nf);
 
-int mirage_table_put(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                     const struct nf_rec *rec);
-int mirage_table_del(struct nf *nf, uint64_t dir, const char *name, size_t len);
+int nf_mirage_table_put(struct nf *nf, uint64_t dir, const char *name,
+                        size_t len, const struct nf_rec *rec);
+int nf_mirage_table_del(struct nf *nf, uint64_t dir, const char *name,
+                        size_t len);
 
 /* ---- mirage_table.c ------------------------------------------------- */
 
-int mirage_table_get(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                     struct nf_rec *ret);
-int mirage_table_next(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                      const char **ret_name, size_t *ret_len,
-                      struct nf_rec *ret);
-int mirage_table_scan(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                      uint64_t *ret_dir, const char **ret_name, size_t *ret_len,
-                      struct nf_rec *ret);
-int mirage_table_flush(struct nf *nf);
-uint64_t mirage_table_need(const struct nf *nf);
-uint32_t mirage_max_name_bytes(const struct nf *nf);
-uint32_t mirage_max_inline_bytes(const struct nf *nf, size_t name_len);
+int nf_mirage_table_get(struct nf *nf, uint64_t dir, const char *name,
+                        size_t len, struct nf_rec *ret);
+int nf_mirage_table_next(struct nf *nf, uint64_t dir, const char *name,
+                         size_t len, const char **ret_name, size_t *ret_len,
+                         struct nf_rec *ret);
+int nf_mirage_table_scan(struct nf *nf, uint64_t dir, const char *name,
+                         size_t len, uint64_t *ret_dir, const char **ret_name,
+                         size_t *ret_len, struct nf_rec *ret);
+int nf_mirage_table_flush(struct nf *nf);
+uint64_t nf_mirage_table_need(const struct nf *nf);
+uint32_t nf_mirage_max_name_bytes(const struct nf *nf);
+uint32_t nf_mirage_max_inline_bytes(const struct nf *nf, size_t name_len);
 
 /* Read the table of that root, or none, and the root page of every file. */
-NF_MUST_USE int mirage_table_load(struct nf *nf, const struct nf_ptr *root);
+NF_MUST_USE int nf_mirage_table_load(struct nf *nf, const struct nf_ptr *root);
 
 /* ---- mirage_header.c ------------------------------------------------ */
 
 /* Checksum of a page that has it in its last bytes. */
-bool mirage_self_ok(const struct mirage_geo *geo, uint8_t *page);
-void mirage_self_put(const struct mirage_geo *geo, uint8_t *page);
+bool nf_mirage_self_ok(const struct mirage_geo *geo, uint8_t *page);
+void nf_mirage_self_put(const struct mirage_geo *geo, uint8_t *page);
 
-void mirage_header_put(const struct nf_disk *disk, const struct mirage_geo *geo,
-                       uint8_t *page);
-int mirage_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
-int mirage_format_disk(struct bd *bd, struct nf_mem *mem,
-                       const struct nf_format_options *options);
+void nf_mirage_header_put(const struct nf_disk *disk,
+                          const struct mirage_geo *geo, uint8_t *page);
+int nf_mirage_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
+int nf_mirage_format_disk(struct bd *bd, struct nf_mem *mem,
+                          const struct nf_format_options *options);
 
 /* ---- mirage_roots.c ------------------------------------------------- */
 
 /* Between bytes and structs. get: false if the page is damaged. */
-void mirage_root_put(const struct mirage_geo *geo,
-                     const struct mirage_root *root, uint8_t *page);
-bool mirage_root_get(const struct mirage_geo *geo, uint64_t page_count,
-                     uint8_t *page, struct mirage_root *ret);
-void mirage_leaf_put(const struct mirage_geo *geo, uint64_t uid,
-                     const struct mirage_leaf *leaf, uint8_t *page);
-bool mirage_leaf_get(const struct mirage_geo *geo, const struct nf_disk *disk,
-                     uint8_t *page, struct mirage_leaf *ret);
+void nf_mirage_root_put(const struct mirage_geo *geo,
+                        const struct mirage_root *root, uint8_t *page);
+bool nf_mirage_root_get(const struct mirage_geo *geo, uint64_t page_count,
+                        uint8_t *page, struct mirage_root *ret);
+void nf_mirage_leaf_put(const struct mirage_geo *geo, uint64_t uid,
+                        const struct mirage_leaf *leaf, uint8_t *page);
+bool nf_mirage_leaf_get(const struct mirage_geo *geo,
+                        const struct nf_disk *disk, uint8_t *page,
+                        struct mirage_leaf *ret);
 
 /* Read all root pages; damaged ones are not good then. */
-NF_MUST_USE int mirage_roots_read(struct nf *nf);
+NF_MUST_USE int nf_mirage_roots_read(struct nf *nf);
 
 /* The leaf in a slot of root page r; ret->generation 0: none that is valid. */
-NF_MUST_USE int mirage_slot_read(struct nf *nf, uint32_t r, uint32_t slot,
-                                 struct mirage_leaf *ret);
+NF_MUST_USE int nf_mirage_slot_read(struct nf *nf, uint32_t r, uint32_t slot,
+                                    struct mirage_leaf *ret);
 
 /* All leaves, MIRAGE_LEAVES at most, the newest first: their number. */
-NF_MUST_USE int mirage_leaves_read(struct nf *nf, struct mirage_leaf *ret);
+NF_MUST_USE int nf_mirage_leaves_read(struct nf *nf, struct mirage_leaf *ret);
 
-int mirage_generations(struct nf *nf, struct nf_generation *ret, size_t max);
+int nf_mirage_generations(struct nf *nf, struct nf_generation *ret, size_t max);
 
 /* ---- mirage_commit.c ------------------------------------------------ */
 
-int mirage_open(struct nf *nf, uint64_t generation);
-int mirage_reload(struct nf *nf);
-void mirage_close(struct nf *nf);
-int mirage_publish(struct nf *nf);
+int nf_mirage_open(struct nf *nf, uint64_t generation);
+int nf_mirage_reload(struct nf *nf);
+void nf_mirage_close(struct nf *nf);
+int nf_mirage_publish(struct nf *nf);
 
 /* ---- mirage_walk.c -------------------------------------------------- */
 
-void mirage_walk_system(struct nf *nf, struct nf_walk *walk);
-void mirage_walk_queue(struct nf *nf, struct nf_walk *walk);
-void mirage_walk_table(struct nf *nf, struct nf_walk *walk);
-void mirage_walk_file(struct nf *nf, struct nf_walk *walk,
-                      const struct nf_rec *rec);
-void mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
-                            uint64_t offset, const uint8_t *page);
-bool mirage_walk_height_ok(const struct nf_walk_node *node,
-                           const uint8_t *page);
-bool mirage_walk_child(const struct nf_walk *walk,
-                       const struct nf_walk_node *node, const uint8_t *page,
-                       uint32_t i, struct nf_walk_node *ret);
+void nf_mirage_walk_system(struct nf *nf, struct nf_walk *walk);
+void nf_mirage_walk_queue(struct nf *nf, struct nf_walk *walk);
+void nf_mirage_walk_table(struct nf *nf, struct nf_walk *walk);
+void nf_mirage_walk_file(struct nf *nf, struct nf_walk *walk,
+                         const struct nf_rec *rec);
+void nf_mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
+                               uint64_t offset, const uint8_t *page);
+bool nf_mirage_walk_height_ok(const struct nf_walk_node *node,
+                              const uint8_t *page);
+bool nf_mirage_walk_child(const struct nf_walk *walk,
+                          const struct nf_walk_node *node, const uint8_t *page,
+                          uint32_t i, struct nf_walk_node *ret);
 
 #endif

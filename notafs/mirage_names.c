@@ -52,7 +52,7 @@ static uint64_t entry_bytes(const struct nf *nf,
     return 5 + entry->name_len + 8 + 1 + nf->mirage->geo.ptr_len + 5;
 }
 
-bool mirage_entry_needs_page(const struct mirage_entry *entry)
+bool nf_mirage_entry_needs_page(const struct mirage_entry *entry)
 {
     return entry->rec.type == NF_TYPE_FILE &&
            nf_ptr_is_null(&entry->rec.rope.root) &&
@@ -72,7 +72,7 @@ static void insert(struct nf *nf, struct mirage_entry *entry)
         entry->next[0]->prev = entry;
     }
     names->bytes += entry_bytes(nf, entry);
-    nf->mirage->n_empty += mirage_entry_needs_page(entry);
+    nf->mirage->n_empty += nf_mirage_entry_needs_page(entry);
 }
 
 static void unlink_entry(struct nf *nf, struct mirage_entry *entry)
@@ -87,7 +87,7 @@ static void unlink_entry(struct nf *nf, struct mirage_entry *entry)
         entry->next[0]->prev = entry->prev;
     }
     names->bytes -= entry_bytes(nf, entry);
-    nf->mirage->n_empty -= mirage_entry_needs_page(entry);
+    nf->mirage->n_empty -= nf_mirage_entry_needs_page(entry);
 }
 
 static size_t entry_size(uint32_t n_levels, size_t name_len)
@@ -96,8 +96,8 @@ static size_t entry_size(uint32_t n_levels, size_t name_len)
            n_levels * sizeof(struct mirage_entry *) + name_len;
 }
 
-struct mirage_entry *mirage_entry_new(struct nf *nf, uint64_t dir,
-                                      size_t name_len)
+struct mirage_entry *nf_mirage_entry_new(struct nf *nf, uint64_t dir,
+                                         size_t name_len)
 {
     uint64_t *random = &nf->mirage->names.random;
     uint32_t n_levels = 1;
@@ -119,15 +119,15 @@ struct mirage_entry *mirage_entry_new(struct nf *nf, uint64_t dir,
     return entry;
 }
 
-void mirage_entry_free(struct nf *nf, struct mirage_entry *entry)
+void nf_mirage_entry_free(struct nf *nf, struct mirage_entry *entry)
 {
     if (entry != NULL) {
         nf_free(&nf->mem, entry, entry_size(entry->n_levels, entry->name_len));
     }
 }
 
-struct mirage_entry *mirage_names_find(struct nf *nf, uint64_t dir,
-                                       const char *name, size_t len)
+struct mirage_entry *nf_mirage_names_find(struct nf *nf, uint64_t dir,
+                                          const char *name, size_t len)
 {
     struct mirage_entry **links[MIRAGE_LEVELS];
     (void)seek(&nf->mirage->names, dir, name, len, links);
@@ -135,8 +135,8 @@ struct mirage_entry *mirage_names_find(struct nf *nf, uint64_t dir,
     return entry != NULL && compare(entry, dir, name, len) == 0 ? entry : NULL;
 }
 
-struct mirage_entry *mirage_names_scan(struct nf *nf, uint64_t dir,
-                                       const char *name, size_t len)
+struct mirage_entry *nf_mirage_names_scan(struct nf *nf, uint64_t dir,
+                                          const char *name, size_t len)
 {
     struct mirage_entry **links[MIRAGE_LEVELS];
     (void)seek(&nf->mirage->names, dir, name, len, links);
@@ -147,14 +147,14 @@ struct mirage_entry *mirage_names_scan(struct nf *nf, uint64_t dir,
     return entry;
 }
 
-struct mirage_entry *mirage_names_after(struct nf *nf, uint64_t dir,
-                                        const char *name, size_t len)
+struct mirage_entry *nf_mirage_names_after(struct nf *nf, uint64_t dir,
+                                           const char *name, size_t len)
 {
-    struct mirage_entry *entry = mirage_names_scan(nf, dir, name, len);
+    struct mirage_entry *entry = nf_mirage_names_scan(nf, dir, name, len);
     return entry != NULL && entry->dir == dir ? entry : NULL;
 }
 
-struct mirage_entry *mirage_names_last(struct nf *nf, uint64_t dir)
+struct mirage_entry *nf_mirage_names_last(struct nf *nf, uint64_t dir)
 {
     struct mirage_entry **links[MIRAGE_LEVELS];
     struct mirage_entry *entry =
@@ -170,7 +170,7 @@ static void unload(struct nf *nf, struct mirage_entry *top)
     while (at != NULL) {
         struct mirage_entry *below = NULL;
         if (at->rec.type == NF_TYPE_DIR) {
-            below = mirage_names_after(nf, at->rec.id, "", 0);
+            below = nf_mirage_names_after(nf, at->rec.id, "", 0);
         }
         if (below != NULL) {
             below->up = at;
@@ -182,14 +182,14 @@ static void unload(struct nf *nf, struct mirage_entry *top)
         nf->counts.files -= gone->rec.type == NF_TYPE_FILE;
         nf->counts.dirs -= gone->rec.type == NF_TYPE_DIR;
         unlink_entry(nf, gone);
-        mirage_entry_free(nf, gone);
+        nf_mirage_entry_free(nf, gone);
     }
 }
 
-void mirage_names_load(struct nf *nf, struct mirage_entry *entry)
+void nf_mirage_names_load(struct nf *nf, struct mirage_entry *entry)
 {
     struct mirage_entry *old =
-        mirage_names_find(nf, entry->dir, entry->name, entry->name_len);
+        nf_mirage_names_find(nf, entry->dir, entry->name, entry->name_len);
     if (old != NULL) {
         unload(nf, old);
     }
@@ -233,17 +233,17 @@ static int replace(struct nf *nf, struct mirage_entry *old,
     return 0;
 }
 
-int mirage_table_put(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                     const struct nf_rec *rec)
+int nf_mirage_table_put(struct nf *nf, uint64_t dir, const char *name,
+                        size_t len, const struct nf_rec *rec)
 {
-    struct mirage_entry *old = mirage_names_find(nf, dir, name, len);
+    struct mirage_entry *old = nf_mirage_names_find(nf, dir, name, len);
     struct mirage_entry *entry = old;
     bool no_page = rec->type == NF_TYPE_FILE && nf_ptr_is_null(&rec->rope.root);
-    if (!mirage_time_valid(rec->mtime)) {
+    if (!nf_mirage_time_valid(rec->mtime)) {
         return nf_fail(nf, NF_ERANGE, NF_NOWHERE, "modification time");
     }
     if (old == NULL || !old->fresh) {
-        entry = mirage_entry_new(nf, dir, len);
+        entry = nf_mirage_entry_new(nf, dir, len);
         if (entry == NULL) {
             return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "file table");
         }
@@ -255,29 +255,30 @@ int mirage_table_put(struct nf *nf, uint64_t dir, const char *name, size_t len,
         }
         int err = replace(nf, old, entry);
         if (err != 0) {
-            mirage_entry_free(nf, entry);
+            nf_mirage_entry_free(nf, entry);
             return err;
         }
     }
     /* A time that did not change keeps the bits that it has on disk. */
     if (old == NULL || rec->mtime.sec != entry->rec.mtime.sec ||
         rec->mtime.nsec != entry->rec.mtime.nsec) {
-        entry->time = mirage_time_put(rec->mtime);
+        entry->time = nf_mirage_time_put(rec->mtime);
     }
     nf->mirage->table_dirty = true;
-    nf->mirage->n_empty -= mirage_entry_needs_page(entry);
+    nf->mirage->n_empty -= nf_mirage_entry_needs_page(entry);
     struct nf_ptr empty = entry->empty;
     entry->rec = *rec;
     if (!no_page) {
         memset(&entry->empty, 0, sizeof(entry->empty));
     }
-    nf->mirage->n_empty += mirage_entry_needs_page(entry);
+    nf->mirage->n_empty += nf_mirage_entry_needs_page(entry);
     return no_page || nf_ptr_is_null(&empty) ? 0 : nf_page_free(nf, &empty);
 }
 
-int mirage_table_del(struct nf *nf, uint64_t dir, const char *name, size_t len)
+int nf_mirage_table_del(struct nf *nf, uint64_t dir, const char *name,
+                        size_t len)
 {
-    struct mirage_entry *old = mirage_names_find(nf, dir, name, len);
+    struct mirage_entry *old = nf_mirage_names_find(nf, dir, name, len);
     if (old == NULL) {
         return NF_ENOENT;
     }
@@ -288,7 +289,7 @@ int mirage_table_del(struct nf *nf, uint64_t dir, const char *name, size_t len)
     return nf_page_free(nf, &old->empty);
 }
 
-void mirage_names_commit(struct nf *nf)
+void nf_mirage_names_commit(struct nf *nf)
 {
     struct mirage_names *names = &nf->mirage->names;
     for (struct mirage_undo *u = names->undo; u != NULL; u = u->next) {
@@ -299,13 +300,13 @@ void mirage_names_commit(struct nf *nf)
     while (names->undo != NULL) {
         struct mirage_undo *u = names->undo;
         names->undo = u->next;
-        mirage_entry_free(nf, u->old);
+        nf_mirage_entry_free(nf, u->old);
         nf_free(&nf->mem, u, sizeof(*u));
     }
     names->committed = nf->counts;
 }
 
-void mirage_names_abort(struct nf *nf)
+void nf_mirage_names_abort(struct nf *nf)
 {
     struct mirage_names *names = &nf->mirage->names;
     while (names->undo != NULL) {
@@ -313,7 +314,7 @@ void mirage_names_abort(struct nf *nf)
         names->undo = u->next;
         if (u->now != NULL) {
             unlink_entry(nf, u->now);
-            mirage_entry_free(nf, u->now);
+            nf_mirage_entry_free(nf, u->now);
         }
         if (u->old != NULL) {
             insert(nf, u->old);
@@ -325,14 +326,14 @@ void mirage_names_abort(struct nf *nf)
     nf->counts.dirs = names->committed.dirs; /* ids are never given again */
 }
 
-void mirage_names_clear(struct nf *nf)
+void nf_mirage_names_clear(struct nf *nf)
 {
     struct mirage_names *names = &nf->mirage->names;
-    mirage_names_abort(nf);
+    nf_mirage_names_abort(nf);
     while (names->first[0] != NULL) {
         struct mirage_entry *entry = names->first[0];
         names->first[0] = entry->next[0];
-        mirage_entry_free(nf, entry);
+        nf_mirage_entry_free(nf, entry);
     }
     memset(names, 0, sizeof(*names));
     names->random = 0x9E3779B97F4A7C15u;

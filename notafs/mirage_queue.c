@@ -5,16 +5,16 @@
  * A page is taken by moving a cursor, which changes no page of the tree, so
  * that one can be taken in the middle of any change, of the queue's own pages
  * too. For a commit the queue is brought to what the cursor and the freed
- * ranges in space.tail[] say: ranges are appended (mirage_queue_spill), and
- * what the cursor has passed is removed (mirage_queue_trim). Both take pages
- * for the nodes that they change, and so may move the cursor; mirage_queue_trim
- * therefore looks at the cursor again after each step.
+ * ranges in space.tail[] say: ranges are appended (nf_mirage_queue_spill), and
+ * what the cursor has passed is removed (nf_mirage_queue_trim). Both take pages
+ * for the nodes that they change, and so may move the cursor;
+ * nf_mirage_queue_trim therefore looks at the cursor again after each step.
  */
 #include "notafs/mirage_int.h"
 
 /* ---- The cursor ----------------------------------------------------- */
 
-void mirage_queue_raised(struct nf *nf)
+void nf_mirage_queue_raised(struct nf *nf)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
     nf_assert(queue->depth + 1 < MIRAGE_DEPTH);
@@ -25,7 +25,7 @@ void mirage_queue_raised(struct nf *nf)
     queue->version++;
 }
 
-void mirage_queue_lowered(struct nf *nf)
+void nf_mirage_queue_lowered(struct nf *nf)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
     nf_assert(queue->depth > 0 && queue->path[0] == 0);
@@ -48,7 +48,7 @@ static int descend(struct nf *nf, uint32_t *ret_turn, struct nf_frame **ret)
     for (uint32_t level = 0;; level++) {
         struct nf_frame *frame;
         int err =
-            mirage_node_get(nf, slot, NF_KIND_QUEUE, below, false, &frame);
+            nf_mirage_node_get(nf, slot, NF_KIND_QUEUE, below, false, &frame);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -100,7 +100,7 @@ static int load_next(struct nf *nf)
         }
         uint32_t i = queue->path[queue->depth];
         if (i < mirage_count(NF_KIND_QUEUE, leaf->data)) {
-            mirage_range_get(nf, leaf->data, i, &queue->next);
+            nf_mirage_range_get(nf, leaf->data, i, &queue->next);
             queue->next.first += queue->skip;
             queue->next.count -= queue->skip;
         }
@@ -116,7 +116,7 @@ static int load_next(struct nf *nf)
     return 0;
 }
 
-int mirage_queue_front(struct nf *nf, struct nf_extent *ret)
+int nf_mirage_queue_front(struct nf *nf, struct nf_extent *ret)
 {
     const struct mirage_queue *queue = &nf->mirage->queue;
     int err = load_next(nf);
@@ -133,7 +133,7 @@ int mirage_queue_front(struct nf *nf, struct nf_extent *ret)
     return 0;
 }
 
-void mirage_queue_take(struct nf *nf, uint64_t n)
+void nf_mirage_queue_take(struct nf *nf, uint64_t n)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
     if (queue->next.count == 0) {
@@ -151,7 +151,7 @@ void mirage_queue_take(struct nf *nf, uint64_t n)
     queue->version++;
 }
 
-void mirage_queue_reset(struct nf *nf, const struct nf_ptr *root)
+void nf_mirage_queue_reset(struct nf *nf, const struct nf_ptr *root)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
     queue->root = *root;
@@ -162,13 +162,13 @@ void mirage_queue_reset(struct nf *nf, const struct nf_ptr *root)
     queue->version++;
 }
 
-int mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
-                      uint64_t free_start)
+int nf_mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
+                         uint64_t free_start)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
     uint64_t pages = 0;
     uint32_t depth = 0;
-    mirage_queue_reset(nf, root);
+    nf_mirage_queue_reset(nf, root);
     for (;;) {
         int err = load_next(nf);
         if (err != 0) {
@@ -186,28 +186,28 @@ int mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
                                  free_start, range->first + range->count);
         }
         pages += range->count;
-        mirage_queue_take(nf, range->count);
+        nf_mirage_queue_take(nf, range->count);
     }
     if (!nf->readonly && depth + NF_MIN_FRAMES / 2 > nf->cache.n_frames) {
         return nf_fail_value(nf, NF_EC_CACHE_SMALL, NF_NOWHERE,
                              "depth of the free queue",
                              nf->cache.n_frames - NF_MIN_FRAMES / 2, depth);
     }
-    mirage_queue_reset(nf, root);
+    nf_mirage_queue_reset(nf, root);
     nf->space.queue_pages = pages;
     return 0;
 }
 
 /* ---- Appending ------------------------------------------------------ */
 
-int mirage_queue_spill(struct nf *nf)
+int nf_mirage_queue_spill(struct nf *nf)
 {
     struct nf_space *space = &nf->space;
     struct nf_ptr *root = &nf->mirage->queue.root;
     while (space->n_tail > 0) {
         struct nf_frame *leaf;
         uint64_t pages = 0;
-        int err = mirage_tree_extend(nf, root, NF_KIND_QUEUE, &leaf);
+        int err = nf_mirage_tree_extend(nf, root, NF_KIND_QUEUE, &leaf);
         if (err != 0) {
             return err;
         }
@@ -216,7 +216,7 @@ int mirage_queue_spill(struct nf *nf)
         for (size_t i = 0; i < space->n_tail && i < room; i++) {
             struct nf_extent range = space->tail[i];
             range.count = nf_min_u64(range.count, UINT32_MAX);
-            mirage_range_put(nf, leaf->data, count, &range);
+            nf_mirage_range_put(nf, leaf->data, count, &range);
             count++;
             pages += range.count;
             if (range.count < space->tail[i].count) {
@@ -253,10 +253,10 @@ static void cut_ranges(struct nf *nf, uint8_t *page, uint32_t n)
     mirage_set_count(NF_KIND_QUEUE, page, count);
     if (queue->skip > 0) {
         struct nf_extent range;
-        mirage_range_get(nf, page, 0, &range);
+        nf_mirage_range_get(nf, page, 0, &range);
         range.first += queue->skip;
         range.count -= queue->skip;
-        mirage_range_put(nf, page, 0, &range);
+        nf_mirage_range_put(nf, page, 0, &range);
     }
     queue->skip = 0;
     queue->path[queue->depth] = 0;
@@ -271,14 +271,14 @@ static int cut_first(struct nf *nf, struct nf_frame *frame, uint32_t level)
     uint32_t count = mirage_count(NF_KIND_QUEUE, frame->data) - 1;
     uint32_t len = nf->mirage->geo.ptr_len;
     uint8_t *first = frame->data + MIRAGE_QUEUE_HEAD;
-    mirage_tree_cut(nf, frame, 0);
+    nf_mirage_tree_cut(nf, frame, 0);
     memmove(first, first + len, count * len);
     memset(first + count * len, 0, len);
     mirage_set_count(NF_KIND_QUEUE, frame->data, count);
     queue->path[level]--;
     queue->version++;
     nf_cache_unpin(frame);
-    return mirage_tree_free(nf, &nf->mirage->cut, NF_KIND_QUEUE);
+    return nf_mirage_tree_free(nf, &nf->mirage->cut, NF_KIND_QUEUE);
 }
 
 /* Go down the cursor's path, making it writable, to the first thing that can
@@ -293,7 +293,7 @@ static int trim_step(struct nf *nf)
     for (uint32_t level = 0;; level++) {
         struct nf_frame *frame;
         int err =
-            mirage_node_get(nf, slot, NF_KIND_QUEUE, below, false, &frame);
+            nf_mirage_node_get(nf, slot, NF_KIND_QUEUE, below, false, &frame);
         if (err != 0) {
             nf_cache_unpin(parent);
             return err;
@@ -301,7 +301,7 @@ static int trim_step(struct nf *nf)
         below = mirage_height(NF_KIND_QUEUE, frame->data);
         if (level == 0 && below > 0 &&
             mirage_count(NF_KIND_QUEUE, frame->data) == 1) {
-            return mirage_tree_lower(nf, &queue->root, frame);
+            return nf_mirage_tree_lower(nf, &queue->root, frame);
         }
         err = nf_cache_own(nf, frame, slot);
         nf_cache_unpin(parent);
@@ -322,7 +322,7 @@ static int trim_step(struct nf *nf)
     }
 }
 
-int mirage_queue_trim(struct nf *nf)
+int nf_mirage_queue_trim(struct nf *nf)
 {
     const struct mirage_queue *queue = &nf->mirage->queue;
     int err = load_next(nf);

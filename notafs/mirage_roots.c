@@ -7,31 +7,31 @@
  */
 #include "notafs/mirage_int.h"
 
-void mirage_root_put(const struct mirage_geo *geo,
-                     const struct mirage_root *root, uint8_t *page)
+void nf_mirage_root_put(const struct mirage_geo *geo,
+                        const struct mirage_root *root, uint8_t *page)
 {
     memset(page, 0, geo->page_size);
     nf_put_le64(page, root->first);
     nf_put_le16(page + 8, (uint16_t)root->n_slots);
     for (uint32_t i = 0; i < root->n_slots; i++) {
-        mirage_put_id(geo, page + 10 + i * geo->id_len, root->slots[i]);
+        nf_mirage_put_id(geo, page + 10 + i * geo->id_len, root->slots[i]);
     }
-    mirage_self_put(geo, page);
+    nf_mirage_self_put(geo, page);
 }
 
-bool mirage_root_get(const struct mirage_geo *geo, uint64_t page_count,
-                     uint8_t *page, struct mirage_root *ret)
+bool nf_mirage_root_get(const struct mirage_geo *geo, uint64_t page_count,
+                        uint8_t *page, struct mirage_root *ret)
 {
     struct mirage_root root;
     memset(&root, 0, sizeof(root));
     root.first = nf_get_le64(page);
     root.n_slots = nf_get_le16(page + 8);
-    if (!mirage_self_ok(geo, page) || root.n_slots > MIRAGE_SLOTS ||
+    if (!nf_mirage_self_ok(geo, page) || root.n_slots > MIRAGE_SLOTS ||
         root.first > (uint64_t)INT64_MAX) {
         return false;
     }
     for (uint32_t i = 0; i < root.n_slots; i++) {
-        root.slots[i] = mirage_get_id(geo, page + 10 + i * geo->id_len);
+        root.slots[i] = nf_mirage_get_id(geo, page + 10 + i * geo->id_len);
         if (root.slots[i] < MIRAGE_FIRST_PAGE || root.slots[i] >= page_count) {
             return false;
         }
@@ -41,21 +41,21 @@ bool mirage_root_get(const struct mirage_geo *geo, uint64_t page_count,
     return true;
 }
 
-void mirage_leaf_put(const struct mirage_geo *geo, uint64_t uid,
-                     const struct mirage_leaf *leaf, uint8_t *page)
+void nf_mirage_leaf_put(const struct mirage_geo *geo, uint64_t uid,
+                        const struct mirage_leaf *leaf, uint8_t *page)
 {
     uint8_t *p = page + 16;
     memset(page, 0, geo->page_size);
     nf_put_le64(page, uid);
     nf_put_le64(page + 8, leaf->generation);
-    mirage_put_id(geo, p, leaf->free_start);
+    nf_mirage_put_id(geo, p, leaf->free_start);
     p += geo->id_len;
-    mirage_put_ptr(geo, p, &leaf->queue);
+    nf_mirage_put_ptr(geo, p, &leaf->queue);
     p += geo->ptr_len;
     nf_put_le64(p, leaf->free_count);
     p += 8;
-    mirage_put_ptr(geo, p, &leaf->table);
-    mirage_self_put(geo, page);
+    nf_mirage_put_ptr(geo, p, &leaf->table);
+    nf_mirage_self_put(geo, page);
 }
 
 /* A pointer that is null or names a page that a tree may use. */
@@ -65,21 +65,22 @@ static bool ptr_ok(const struct nf_ptr *ptr, uint64_t page_count)
            (ptr->id >= MIRAGE_FIRST_PAGE && ptr->id < page_count);
 }
 
-bool mirage_leaf_get(const struct mirage_geo *geo, const struct nf_disk *disk,
-                     uint8_t *page, struct mirage_leaf *ret)
+bool nf_mirage_leaf_get(const struct mirage_geo *geo,
+                        const struct nf_disk *disk, uint8_t *page,
+                        struct mirage_leaf *ret)
 {
     struct mirage_leaf leaf;
     const uint8_t *p = page + 16;
     memset(&leaf, 0, sizeof(leaf));
     leaf.generation = nf_get_le64(page + 8);
-    leaf.free_start = mirage_get_id(geo, p);
+    leaf.free_start = nf_mirage_get_id(geo, p);
     p += geo->id_len;
-    mirage_get_ptr(geo, p, &leaf.queue);
+    nf_mirage_get_ptr(geo, p, &leaf.queue);
     p += geo->ptr_len;
     leaf.free_count = nf_get_le64(p);
     p += 8;
-    mirage_get_ptr(geo, p, &leaf.table);
-    if (!mirage_self_ok(geo, page) || nf_get_le64(page) != disk->uid ||
+    nf_mirage_get_ptr(geo, p, &leaf.table);
+    if (!nf_mirage_self_ok(geo, page) || nf_get_le64(page) != disk->uid ||
         leaf.free_start < MIRAGE_FIRST_PAGE ||
         leaf.free_start > disk->page_count ||
         !ptr_ok(&leaf.queue, disk->page_count) ||
@@ -98,7 +99,7 @@ static int read_page(struct nf *nf, uint64_t id, bool *ret)
     return err == NF_EIO ? 0 : err;
 }
 
-int mirage_roots_read(struct nf *nf)
+int nf_mirage_roots_read(struct nf *nf)
 {
     struct nf_mirage *m = nf->mirage;
     for (uint32_t i = 0; i < MIRAGE_ROOTS; i++) {
@@ -110,14 +111,15 @@ int mirage_roots_read(struct nf *nf)
             return nf_fail(nf, err, i + 1, "root page");
         }
         if (there) {
-            (void)mirage_root_get(&m->geo, nf->page_count, nf->scratch, root);
+            (void)nf_mirage_root_get(&m->geo, nf->page_count, nf->scratch,
+                                     root);
         }
     }
     return 0;
 }
 
-int mirage_slot_read(struct nf *nf, uint32_t r, uint32_t slot,
-                     struct mirage_leaf *ret)
+int nf_mirage_slot_read(struct nf *nf, uint32_t r, uint32_t slot,
+                        struct mirage_leaf *ret)
 {
     const struct mirage_root *root = &nf->mirage->roots[r];
     struct mirage_leaf leaf;
@@ -128,7 +130,7 @@ int mirage_slot_read(struct nf *nf, uint32_t r, uint32_t slot,
         return nf_fail(nf, err, root->slots[slot], "generation page");
     }
     if (there &&
-        mirage_leaf_get(&nf->mirage->geo, &nf->disk, nf->scratch, &leaf) &&
+        nf_mirage_leaf_get(&nf->mirage->geo, &nf->disk, nf->scratch, &leaf) &&
         leaf.generation == root->first + slot) {
         *ret = leaf;
         ret->page = root->slots[slot];
@@ -140,13 +142,13 @@ int mirage_slot_read(struct nf *nf, uint32_t r, uint32_t slot,
 
 /* All leaves that the root pages list and that are valid by themselves, the
  * newest generation first; of equal ones, the higher page. Their number. */
-int mirage_leaves_read(struct nf *nf, struct mirage_leaf *ret)
+int nf_mirage_leaves_read(struct nf *nf, struct mirage_leaf *ret)
 {
     int n = 0;
     for (uint32_t r = 0; r < MIRAGE_ROOTS; r++) {
         for (uint32_t i = 0; i < nf->mirage->roots[r].n_slots; i++) {
             struct mirage_leaf leaf;
-            int err = mirage_slot_read(nf, r, i, &leaf);
+            int err = nf_mirage_slot_read(nf, r, i, &leaf);
             if (err != 0) {
                 return err;
             }
@@ -163,14 +165,14 @@ int mirage_leaves_read(struct nf *nf, struct mirage_leaf *ret)
     return n;
 }
 
-int mirage_generations(struct nf *nf, struct nf_generation *ret, size_t max)
+int nf_mirage_generations(struct nf *nf, struct nf_generation *ret, size_t max)
 {
     struct mirage_leaf *leaves =
         nf_calloc(&nf->mem, MIRAGE_LEAVES, sizeof(*leaves));
     if (leaves == NULL) {
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "generations");
     }
-    int all = mirage_leaves_read(nf, leaves);
+    int all = nf_mirage_leaves_read(nf, leaves);
     int n = all < 0 ? all : 0;
     for (int i = 0; i < all && (size_t)n < max; i++) {
         uint64_t number = leaves[i].generation;

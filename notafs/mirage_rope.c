@@ -9,8 +9,8 @@
  */
 #include "notafs/mirage_int.h"
 
-uint64_t mirage_rope_need(const struct nf *nf, const struct nf_rope *rope,
-                          uint64_t off, uint64_t len)
+uint64_t nf_mirage_rope_need(const struct nf *nf, const struct nf_rope *rope,
+                             uint64_t off, uint64_t len)
 {
     const struct mirage_geo *geo = &nf->mirage->geo;
     if (off > rope->size) {
@@ -66,7 +66,7 @@ static int find_leaf(struct nf *nf, struct nf_ptr *root, uint64_t size,
     uint32_t below = MIRAGE_ANY_HEIGHT;
     for (uint32_t level = 0;; level++) {
         int err =
-            mirage_node_get(nf, slot, NF_KIND_ROPE, below, own, &piece.leaf);
+            nf_mirage_node_get(nf, slot, NF_KIND_ROPE, below, own, &piece.leaf);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -98,8 +98,8 @@ static int find_leaf(struct nf *nf, struct nf_ptr *root, uint64_t size,
     }
 }
 
-int mirage_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     uint8_t *buf, size_t len)
+int nf_mirage_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        uint8_t *buf, size_t len)
 {
     while (len > 0) {
         struct piece piece;
@@ -119,8 +119,8 @@ int mirage_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     return 0;
 }
 
-int mirage_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     bool data, uint64_t *ret)
+int nf_mirage_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                        bool data, uint64_t *ret)
 {
     (void)nf; /* there are no holes to look for */
     *ret = data ? off : rope->size;
@@ -136,8 +136,8 @@ static int add_to_keys(struct nf *nf, struct nf_ptr *root, uint32_t part)
     struct nf_frame *parent = NULL;
     for (;;) {
         struct nf_frame *frame;
-        int err = mirage_node_get(nf, slot, NF_KIND_ROPE, MIRAGE_ANY_HEIGHT,
-                                  true, &frame);
+        int err = nf_mirage_node_get(nf, slot, NF_KIND_ROPE, MIRAGE_ANY_HEIGHT,
+                                     true, &frame);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -160,7 +160,7 @@ static int append(struct nf *nf, struct nf_rope *rope, const uint8_t *buf,
 {
     while (len > 0) {
         struct nf_frame *leaf;
-        int err = mirage_tree_extend(nf, &rope->root, NF_KIND_ROPE, &leaf);
+        int err = nf_mirage_tree_extend(nf, &rope->root, NF_KIND_ROPE, &leaf);
         if (err != 0) {
             return err;
         }
@@ -186,8 +186,8 @@ static int append(struct nf *nf, struct nf_rope *rope, const uint8_t *buf,
     return 0;
 }
 
-int mirage_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      const uint8_t *buf, size_t len)
+int nf_mirage_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                         const uint8_t *buf, size_t len)
 {
     if (off > MIRAGE_MAX_BYTES || len > MIRAGE_MAX_BYTES - off) {
         return nf_fail(nf, NF_EFBIG, NF_NOWHERE, "file size");
@@ -215,10 +215,10 @@ int mirage_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
 
 /* ---- Cutting -------------------------------------------------------- */
 
-int mirage_rope_free(struct nf *nf, struct nf_rope *rope)
+int nf_mirage_rope_free(struct nf *nf, struct nf_rope *rope)
 {
     rope->size = 0;
-    return mirage_tree_free(nf, &rope->root, NF_KIND_ROPE);
+    return nf_mirage_tree_free(nf, &rope->root, NF_KIND_ROPE);
 }
 
 /* Free the children of frame from i on. */
@@ -228,11 +228,11 @@ static int cut_children(struct nf *nf, struct nf_frame *frame, uint32_t i)
     int err = 0;
     while (err == 0 && count > i) {
         count--;
-        mirage_tree_cut(nf, frame, count);
+        nf_mirage_tree_cut(nf, frame, count);
         mirage_set_count(NF_KIND_ROPE, frame->data, count);
         memset(frame->data + mirage_slot(nf, frame, count).off - 4, 0,
                4 + nf->mirage->geo.ptr_len);
-        err = mirage_tree_free(nf, &nf->mirage->cut, NF_KIND_ROPE);
+        err = nf_mirage_tree_free(nf, &nf->mirage->cut, NF_KIND_ROPE);
     }
     return err;
 }
@@ -243,8 +243,8 @@ static int lower_root(struct nf *nf, struct nf_rope *rope, uint64_t size)
     struct nf_slot slot = {NULL, 0, &rope->root};
     for (;;) {
         struct nf_frame *frame;
-        int err = mirage_node_get(nf, slot, NF_KIND_ROPE, MIRAGE_ANY_HEIGHT,
-                                  false, &frame);
+        int err = nf_mirage_node_get(nf, slot, NF_KIND_ROPE, MIRAGE_ANY_HEIGHT,
+                                     false, &frame);
         if (err != 0) {
             return err;
         }
@@ -262,7 +262,7 @@ static int lower_root(struct nf *nf, struct nf_rope *rope, uint64_t size)
             return err;
         }
         rope->size = mirage_key(nf, frame->data, 0);
-        err = mirage_tree_lower(nf, &rope->root, frame);
+        err = nf_mirage_tree_lower(nf, &rope->root, frame);
         if (err != 0) {
             return err;
         }
@@ -278,7 +278,8 @@ static int cut_edge(struct nf *nf, struct nf_rope *rope, uint64_t size)
     uint32_t below = MIRAGE_ANY_HEIGHT;
     for (;;) {
         struct nf_frame *frame;
-        int err = mirage_node_get(nf, slot, NF_KIND_ROPE, below, true, &frame);
+        int err =
+            nf_mirage_node_get(nf, slot, NF_KIND_ROPE, below, true, &frame);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -314,7 +315,7 @@ static int cut_edge(struct nf *nf, struct nf_rope *rope, uint64_t size)
     }
 }
 
-int mirage_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
+int nf_mirage_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
 {
     if (size > MIRAGE_MAX_BYTES) {
         return nf_fail(nf, NF_EFBIG, NF_NOWHERE, "file size");
@@ -323,7 +324,7 @@ int mirage_rope_truncate(struct nf *nf, struct nf_rope *rope, uint64_t size)
         return append(nf, rope, NULL, size - rope->size);
     }
     if (size == 0) {
-        return mirage_rope_free(nf, rope);
+        return nf_mirage_rope_free(nf, rope);
     }
     int err = lower_root(nf, rope, size);
     if (err == 0) {

@@ -19,10 +19,10 @@
 
 /* ---- Lookups -------------------------------------------------------- */
 
-int mirage_table_get(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                     struct nf_rec *ret)
+int nf_mirage_table_get(struct nf *nf, uint64_t dir, const char *name,
+                        size_t len, struct nf_rec *ret)
 {
-    const struct mirage_entry *entry = mirage_names_find(nf, dir, name, len);
+    const struct mirage_entry *entry = nf_mirage_names_find(nf, dir, name, len);
     if (entry == NULL) {
         return NF_ENOENT;
     }
@@ -30,11 +30,12 @@ int mirage_table_get(struct nf *nf, uint64_t dir, const char *name, size_t len,
     return 0;
 }
 
-int mirage_table_next(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                      const char **ret_name, size_t *ret_len,
-                      struct nf_rec *ret)
+int nf_mirage_table_next(struct nf *nf, uint64_t dir, const char *name,
+                         size_t len, const char **ret_name, size_t *ret_len,
+                         struct nf_rec *ret)
 {
-    const struct mirage_entry *entry = mirage_names_after(nf, dir, name, len);
+    const struct mirage_entry *entry =
+        nf_mirage_names_after(nf, dir, name, len);
     if (entry == NULL) {
         return 0;
     }
@@ -44,11 +45,11 @@ int mirage_table_next(struct nf *nf, uint64_t dir, const char *name, size_t len,
     return 1;
 }
 
-int mirage_table_scan(struct nf *nf, uint64_t dir, const char *name, size_t len,
-                      uint64_t *ret_dir, const char **ret_name, size_t *ret_len,
-                      struct nf_rec *ret)
+int nf_mirage_table_scan(struct nf *nf, uint64_t dir, const char *name,
+                         size_t len, uint64_t *ret_dir, const char **ret_name,
+                         size_t *ret_len, struct nf_rec *ret)
 {
-    const struct mirage_entry *entry = mirage_names_scan(nf, dir, name, len);
+    const struct mirage_entry *entry = nf_mirage_names_scan(nf, dir, name, len);
     if (entry == NULL) {
         return 0;
     }
@@ -59,26 +60,26 @@ int mirage_table_scan(struct nf *nf, uint64_t dir, const char *name, size_t len,
     return 1;
 }
 
-uint32_t mirage_max_name_bytes(const struct nf *nf)
+uint32_t nf_mirage_max_name_bytes(const struct nf *nf)
 {
     (void)nf; /* the format knows no limit; this is ours for new names */
     return MIRAGE_MAX_NAME;
 }
 
-uint32_t mirage_max_inline_bytes(const struct nf *nf, size_t name_len)
+uint32_t nf_mirage_max_inline_bytes(const struct nf *nf, size_t name_len)
 {
     (void)nf;
     (void)name_len;
     return 0;
 }
 
-uint64_t mirage_table_need(const struct nf *nf)
+uint64_t nf_mirage_table_need(const struct nf *nf)
 {
     static const struct nf_rope none;
     const struct nf_mirage *m = nf->mirage;
     uint64_t bytes = 16 + m->names.bytes + MIRAGE_MAX_NAME;
     uint64_t paths = 2 * ((uint64_t)m->queue.depth + 1); /* left and right */
-    return mirage_rope_need(nf, &none, 0, bytes) + m->n_empty + paths + 1;
+    return nf_mirage_rope_need(nf, &none, 0, bytes) + m->n_empty + paths + 1;
 }
 
 /* ---- Writing -------------------------------------------------------- */
@@ -99,8 +100,8 @@ static int put_bytes(struct writer *w, const uint8_t *p, size_t n)
         p += part;
         n -= part;
         if (w->len == m->geo.rope_bytes) {
-            int err = mirage_rope_write(w->nf, &m->table, m->table.size, m->buf,
-                                        w->len);
+            int err = nf_mirage_rope_write(w->nf, &m->table, m->table.size,
+                                           m->buf, w->len);
             if (err != 0) {
                 return err;
             }
@@ -139,7 +140,8 @@ static int put_file(struct writer *w, const struct mirage_entry *entry)
     const struct mirage_geo *geo = &w->nf->mirage->geo;
     const struct nf_ptr *root = &entry->rec.rope.root;
     uint8_t bytes[1 + 12] = {TAG_FILE};
-    mirage_put_ptr(geo, bytes + 1, nf_ptr_is_null(root) ? &entry->empty : root);
+    nf_mirage_put_ptr(geo, bytes + 1,
+                      nf_ptr_is_null(root) ? &entry->empty : root);
     return put_bytes(w, bytes, 1 + geo->ptr_len);
 }
 
@@ -167,7 +169,7 @@ static int put_tree(struct writer *w)
 {
     struct nf *nf = w->nf;
     struct mirage_entry *dir = NULL; /* where entry is; NULL: the root */
-    struct mirage_entry *entry = mirage_names_last(nf, NF_ROOT_DIR);
+    struct mirage_entry *entry = nf_mirage_names_last(nf, NF_ROOT_DIR);
     int err = put_dir(w, entry);
     while (err == 0) {
         uint64_t id = dir == NULL ? NF_ROOT_DIR : dir->rec.id;
@@ -182,7 +184,7 @@ static int put_tree(struct writer *w)
         struct mirage_entry *last = NULL;
         bool is_dir = entry->rec.type == NF_TYPE_DIR;
         if (is_dir) {
-            last = mirage_names_last(nf, entry->rec.id);
+            last = nf_mirage_names_last(nf, entry->rec.id);
             entry->up = dir;
             dir = entry;
         }
@@ -198,7 +200,7 @@ static int give_pages(struct nf *nf)
     struct nf_mirage *m = nf->mirage;
     for (struct mirage_entry *entry = m->names.first[0];
          entry != NULL && m->n_empty > 0; entry = entry->next[0]) {
-        if (!mirage_entry_needs_page(entry)) {
+        if (!nf_mirage_entry_needs_page(entry)) {
             continue;
         }
         struct nf_slot slot = {NULL, 0, &entry->empty};
@@ -213,7 +215,7 @@ static int give_pages(struct nf *nf)
     return 0;
 }
 
-int mirage_table_flush(struct nf *nf)
+int nf_mirage_table_flush(struct nf *nf)
 {
     struct nf_mirage *m = nf->mirage;
     struct writer w = {nf, 0};
@@ -223,13 +225,13 @@ int mirage_table_flush(struct nf *nf)
     int err = give_pages(nf);
     nf_cache_seal(nf); /* pointers to all files are complete now */
     if (err == 0) {
-        err = mirage_rope_free(nf, &m->table);
+        err = nf_mirage_rope_free(nf, &m->table);
     }
     if (err == 0) {
         err = put_tree(&w);
     }
     if (err == 0) {
-        err = mirage_rope_write(nf, &m->table, m->table.size, m->buf, w.len);
+        err = nf_mirage_rope_write(nf, &m->table, m->table.size, m->buf, w.len);
     }
     m->table_dirty = err != 0;
     return err;
@@ -269,7 +271,7 @@ static int get_bytes(struct reader *r, uint8_t *to, uint64_t n)
                 (uint32_t)nf_min_u64(m->geo.rope_bytes, m->table.size - r->off);
             r->at = 0;
             int err =
-                mirage_rope_read(r->nf, &m->table, r->off, m->buf, r->len);
+                nf_mirage_rope_read(r->nf, &m->table, r->off, m->buf, r->len);
             if (err != 0) {
                 return err;
             }
@@ -344,7 +346,7 @@ static int get_file(struct reader *r, struct mirage_entry *entry)
         return err;
     }
     entry->rec.type = NF_TYPE_FILE;
-    mirage_get_ptr(geo, ptr, &entry->rec.rope.root);
+    nf_mirage_get_ptr(geo, ptr, &entry->rec.rope.root);
     uint64_t id = entry->rec.rope.root.id;
     if (id < MIRAGE_FIRST_PAGE || id >= r->nf->page_count) {
         return nf_fail(r->nf, NF_EC_PAGE_ID, id, "root page of a file");
@@ -367,7 +369,7 @@ static int get_entry(struct reader *r, uint64_t dir, struct mirage_entry **ret)
     if (err != 0) {
         return err;
     }
-    entry = mirage_entry_new(nf, dir, (size_t)name_len);
+    entry = nf_mirage_entry_new(nf, dir, (size_t)name_len);
     if (entry == NULL) {
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "file table");
     }
@@ -384,7 +386,7 @@ static int get_entry(struct reader *r, uint64_t dir, struct mirage_entry **ret)
         entry->time = nf_get_be64(time);
         err = get_varint(r, &tag);
     }
-    if (err == 0 && !mirage_time_get(entry->time, &entry->rec.mtime)) {
+    if (err == 0 && !nf_mirage_time_get(entry->time, &entry->rec.mtime)) {
         err = malformed(r, "modification time");
     }
     entry->rec.id = nf->counts.next_id++;
@@ -397,7 +399,7 @@ static int get_entry(struct reader *r, uint64_t dir, struct mirage_entry **ret)
         err = malformed(r, "kind of an entry");
     }
     if (err != 0) {
-        mirage_entry_free(nf, entry);
+        nf_mirage_entry_free(nf, entry);
         return err;
     }
     *ret = entry;
@@ -431,7 +433,7 @@ static int get_tree(struct reader *r)
         if (err != 0) {
             break;
         }
-        mirage_names_load(r->nf, entry);
+        nf_mirage_names_load(r->nf, entry);
         if (entry->rec.type == NF_TYPE_DIR) {
             uint64_t below = entry->left;
             entry->left = left;
@@ -446,12 +448,12 @@ static int get_tree(struct reader *r)
     return err;
 }
 
-int mirage_table_load(struct nf *nf, const struct nf_ptr *root)
+int nf_mirage_table_load(struct nf *nf, const struct nf_ptr *root)
 {
     struct nf_rope *table = &nf->mirage->table;
     struct reader r = {nf, 0, 0, 0};
     struct nf_frame *frame;
-    mirage_names_clear(nf);
+    nf_mirage_names_clear(nf);
     memset(&nf->counts, 0, sizeof(nf->counts));
     nf->counts.next_id = NF_ROOT_DIR + 1;
     memset(table, 0, sizeof(*table));

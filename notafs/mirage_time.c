@@ -13,7 +13,7 @@
 #define EXPONENT_BIAS 1023
 #define EXPONENT_MAX  2047 /* infinities and NaN */
 
-bool mirage_time_valid(struct nf_time time)
+bool nf_mirage_time_valid(struct nf_time time)
 {
     return time.sec >= FIRST_SEC && time.sec <= LAST_SEC && time.nsec < NSEC;
 }
@@ -36,7 +36,7 @@ static uint32_t fraction_nsec(uint64_t frac, uint32_t shift)
     return (uint32_t)(sum >> shift);
 }
 
-bool mirage_time_get(uint64_t bits, struct nf_time *ret)
+bool nf_mirage_time_get(uint64_t bits, struct nf_time *ret)
 {
     uint32_t exponent = (uint32_t)(bits >> MANTISSA_BITS) & EXPONENT_MAX;
     uint64_t mantissa = bits & (((uint64_t)1 << MANTISSA_BITS) - 1);
@@ -66,16 +66,16 @@ bool mirage_time_get(uint64_t bits, struct nf_time *ret)
             time.nsec = NSEC - time.nsec;
         }
     }
-    if (!mirage_time_valid(time)) {
+    if (!nf_mirage_time_valid(time)) {
         return false;
     }
     *ret = time;
     return true;
 }
 
-uint64_t mirage_time_put(struct nf_time time)
+uint64_t nf_mirage_time_put(struct nf_time time)
 {
-    nf_assert(mirage_time_valid(time));
+    nf_assert(nf_mirage_time_valid(time));
     uint64_t sign = time.sec < 0 ? (uint64_t)1 << 63 : 0;
     uint64_t mantissa = (uint64_t)time.sec;
     uint32_t rest = time.nsec;

@@ -17,8 +17,8 @@
 
 #define MIRAGE_SPINE 3
 
-int mirage_node_get(struct nf *nf, struct nf_slot slot, enum nf_kind kind,
-                    uint32_t below, bool own, struct nf_frame **ret)
+int nf_mirage_node_get(struct nf *nf, struct nf_slot slot, enum nf_kind kind,
+                       uint32_t below, bool own, struct nf_frame **ret)
 {
     struct nf_ptr ptr;
     struct nf_frame *frame;
@@ -60,7 +60,7 @@ static int find_room(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
     int err = 0;
     for (uint32_t level = 0; below > 0; level++) {
         struct nf_frame *frame;
-        err = mirage_node_get(nf, slot, kind, below, false, &frame);
+        err = nf_mirage_node_get(nf, slot, kind, below, false, &frame);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -70,7 +70,7 @@ static int find_room(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
         if (room.found && room.level + 1 == level) {
             room.last_height = height;
         }
-        if (count < mirage_capacity(nf, kind, height)) {
+        if (count < nf_mirage_capacity(nf, kind, height)) {
             room.found = true;
             room.level = level;
         }
@@ -100,7 +100,7 @@ static int raise_root(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
     struct nf_frame *top;
     struct nf_frame *old;
     int err =
-        mirage_node_get(nf, old_slot, kind, MIRAGE_ANY_HEIGHT, false, &old);
+        nf_mirage_node_get(nf, old_slot, kind, MIRAGE_ANY_HEIGHT, false, &old);
     if (err != 0) {
         return err;
     }
@@ -123,7 +123,7 @@ static int raise_root(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
         nf_cache_move(nf, root->id, old_slot);
         nf_cache_unpin(top);
         if (kind == NF_KIND_QUEUE) {
-            mirage_queue_raised(nf);
+            nf_mirage_queue_raised(nf);
         }
     }
     nf_cache_unpin(old);
@@ -139,7 +139,7 @@ static int own_edge(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
     uint32_t below = MIRAGE_ANY_HEIGHT;
     for (;;) {
         struct nf_frame *frame;
-        int err = mirage_node_get(nf, slot, kind, below, true, &frame);
+        int err = nf_mirage_node_get(nf, slot, kind, below, true, &frame);
         nf_cache_unpin(parent);
         if (err != 0) {
             return err;
@@ -185,8 +185,8 @@ static int add_spine(struct nf *nf, struct nf_frame *parent, enum nf_kind kind,
     }
 }
 
-int mirage_tree_extend(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
-                       struct nf_frame **ret)
+int nf_mirage_tree_extend(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
+                          struct nf_frame **ret)
 {
     struct nf_slot slot = {NULL, 0, root};
     struct room room;
@@ -218,8 +218,8 @@ int mirage_tree_extend(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
 
 /* ---- Shrinking ------------------------------------------------------ */
 
-int mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
-                      struct nf_frame *frame)
+int nf_mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
+                         struct nf_frame *frame)
 {
     struct nf_slot slot = {NULL, 0, root};
     struct nf_ptr old = *root;
@@ -228,7 +228,7 @@ int mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
     nf_cache_move(nf, root->id, slot);
     nf_cache_unpin(frame);
     if (kind == NF_KIND_QUEUE) {
-        mirage_queue_lowered(nf);
+        nf_mirage_queue_lowered(nf);
     }
     return nf_page_free(nf, &old);
 }
@@ -243,7 +243,7 @@ static int node_at(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
     uint32_t below = MIRAGE_ANY_HEIGHT;
     for (uint32_t level = 0;; level++) {
         struct nf_frame *frame;
-        int err = mirage_node_get(nf, slot, kind, below, false, &frame);
+        int err = nf_mirage_node_get(nf, slot, kind, below, false, &frame);
         if (err == 0 && level == depth) {
             nf_slot_get(nf, slot, ret_ptr);
             *ret = frame;
@@ -273,7 +273,7 @@ static int free_leaves(struct nf *nf, struct nf_frame *frame, enum nf_kind kind)
     return 0;
 }
 
-int mirage_tree_free(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
+int nf_mirage_tree_free(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
 {
     uint16_t path[MIRAGE_DEPTH];
     uint32_t depth = 0;
@@ -319,7 +319,7 @@ int mirage_tree_free(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
     return 0;
 }
 
-void mirage_tree_cut(struct nf *nf, struct nf_frame *frame, uint32_t i)
+void nf_mirage_tree_cut(struct nf *nf, struct nf_frame *frame, uint32_t i)
 {
     struct nf_ptr *cut = &nf->mirage->cut;
     struct nf_slot slot = {NULL, 0, cut};

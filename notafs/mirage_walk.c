@@ -5,7 +5,7 @@
 
 #define ANY_HEIGHT UINT8_MAX /* of a root; rope heights may be even greater */
 
-void mirage_walk_system(struct nf *nf, struct nf_walk *walk)
+void nf_mirage_walk_system(struct nf *nf, struct nf_walk *walk)
 {
     const struct nf_mirage *m = nf->mirage;
     const struct mirage_root *root = &m->roots[m->leaf.root];
@@ -15,44 +15,45 @@ void mirage_walk_system(struct nf *nf, struct nf_walk *walk)
     }
 }
 
-void mirage_walk_queue(struct nf *nf, struct nf_walk *walk)
+void nf_mirage_walk_queue(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_push(walk, &nf->mirage->leaf.queue, NF_KIND_QUEUE, ANY_HEIGHT,
                  NF_PAGE_QUEUE, NF_PAGE_QUEUE);
 }
 
-void mirage_walk_table(struct nf *nf, struct nf_walk *walk)
+void nf_mirage_walk_table(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_push(walk, &nf->mirage->leaf.table, NF_KIND_ROPE, ANY_HEIGHT,
                  NF_PAGE_TABLE, NF_PAGE_TABLE);
 }
 
-void mirage_walk_file(struct nf *nf, struct nf_walk *walk,
-                      const struct nf_rec *rec)
+void nf_mirage_walk_file(struct nf *nf, struct nf_walk *walk,
+                         const struct nf_rec *rec)
 {
     const struct nf_ptr *root = &rec->rope.root;
     if (nf_ptr_is_null(root)) {
         const struct mirage_entry *entry =
-            mirage_names_find(nf, walk->dir, walk->name, walk->name_len);
+            nf_mirage_names_find(nf, walk->dir, walk->name, walk->name_len);
         root = entry != NULL ? &entry->empty : root;
     }
     nf_walk_push(walk, root, NF_KIND_ROPE, ANY_HEIGHT, NF_PAGE_INNER,
                  NF_PAGE_DATA);
 }
 
-void mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
-                            uint64_t offset, const uint8_t *page)
+void nf_mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
+                               uint64_t offset, const uint8_t *page)
 {
     uint32_t count = mirage_count(NF_KIND_QUEUE, page);
     (void)offset; /* of a rope, where the queue is one */
     for (uint32_t i = 0; i < count; i++) {
         struct nf_extent range;
-        mirage_range_get(nf, page, i, &range);
+        nf_mirage_range_get(nf, page, i, &range);
         nf_walk_use(walk, NF_PAGE_FREE, range.first, range.count, 0, 0);
     }
 }
 
-bool mirage_walk_height_ok(const struct nf_walk_node *node, const uint8_t *page)
+bool nf_mirage_walk_height_ok(const struct nf_walk_node *node,
+                              const uint8_t *page)
 {
     return node->height == ANY_HEIGHT || node->kind == NF_KIND_DATA ||
            mirage_height((enum nf_kind)node->kind, page) < node->height;
@@ -60,9 +61,9 @@ bool mirage_walk_height_ok(const struct nf_walk_node *node, const uint8_t *page)
 
 /* The leaves below a file's node of height 1 are read as data, several at a
  * time: on a disk with checksums there is nothing more to verify in them. */
-bool mirage_walk_child(const struct nf_walk *walk,
-                       const struct nf_walk_node *node, const uint8_t *page,
-                       uint32_t i, struct nf_walk_node *ret)
+bool nf_mirage_walk_child(const struct nf_walk *walk,
+                          const struct nf_walk_node *node, const uint8_t *page,
+                          uint32_t i, struct nf_walk_node *ret)
 {
     const struct nf *nf = walk->nf;
     enum nf_kind kind = (enum nf_kind)node->kind;
@@ -70,7 +71,8 @@ bool mirage_walk_child(const struct nf_walk *walk,
     memset(ret, 0, sizeof(*ret));
     ret->kind = node->kind;
     ret->height = height < ANY_HEIGHT ? (uint8_t)height : ANY_HEIGHT;
-    mirage_ptr_get(nf, page + mirage_ptr_at(nf, kind, page, i), &ret->ptr);
+    nf_mirage_ptr_get(nf, page + nf_mirage_ptr_at(nf, kind, page, i),
+                      &ret->ptr);
     ret->ptr.birth = 0;
     if (kind == NF_KIND_ROPE) {
         ret->offset = node->offset + (i > 0 ? mirage_key(nf, page, i - 1) : 0);

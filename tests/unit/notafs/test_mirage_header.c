@@ -121,8 +121,9 @@ START_TEST(probe_refuses_other_headers)
         struct nf_disk found;
         mirage_disk_open(&disk, 512, 64, NF_CHECKSUM_DEFAULT);
         bd_fault_rot(disk.fault, 0, cases[i].at, cases[i].mask);
-        assert_err(mirage_probe(&disk.fault->bd,
-                                &(struct nf_mem){&disk.mem.env, 0, 0}, &found),
+        assert_err(nf_mirage_probe(&disk.fault->bd,
+                                   &(struct nf_mem){&disk.mem.env, 0, 0},
+                                   &found),
                    cases[i].err);
         mirage_disk_close(&disk);
     }

@@ -16,7 +16,7 @@ static uint64_t bits_of(double d)
 static void assert_time(double d, int64_t sec, uint32_t nsec)
 {
     struct nf_time time;
-    ck_assert_msg(mirage_time_get(bits_of(d), &time), "%.17g", d);
+    ck_assert_msg(nf_mirage_time_get(bits_of(d), &time), "%.17g", d);
     ck_assert_int_eq(time.sec, sec);
     ck_assert_uint_eq(time.nsec, nsec);
 }
@@ -45,29 +45,32 @@ START_TEST(refuses_what_is_no_time)
                           -62167219201.0, 1e18,      -1e300};
     struct nf_time time;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        ck_assert_msg(!mirage_time_get(bits_of(bad[i]), &time), "%g", bad[i]);
+        ck_assert_msg(!nf_mirage_time_get(bits_of(bad[i]), &time), "%g",
+                      bad[i]);
     }
-    ck_assert(!mirage_time_valid((struct nf_time){253402300800, 0}));
-    ck_assert(!mirage_time_valid((struct nf_time){-62167219201, 0}));
-    ck_assert(!mirage_time_valid((struct nf_time){0, 1000000000}));
+    ck_assert(!nf_mirage_time_valid((struct nf_time){253402300800, 0}));
+    ck_assert(!nf_mirage_time_valid((struct nf_time){-62167219201, 0}));
+    ck_assert(!nf_mirage_time_valid((struct nf_time){0, 1000000000}));
 }
 END_TEST
 
 START_TEST(writes_times)
 {
-    ck_assert_uint_eq(mirage_time_put((struct nf_time){0, 0}), 0);
+    ck_assert_uint_eq(nf_mirage_time_put((struct nf_time){0, 0}), 0);
     /* the example of docs/format-notafs.md */
-    ck_assert_uint_eq(mirage_time_put((struct nf_time){1700000000, 0}),
+    ck_assert_uint_eq(nf_mirage_time_put((struct nf_time){1700000000, 0}),
                       0x41d954fc40000000);
-    ck_assert_uint_eq(mirage_time_put((struct nf_time){0, 1}), bits_of(1e-9));
-    ck_assert_uint_eq(mirage_time_put((struct nf_time){-1, 999999999}),
+    ck_assert_uint_eq(nf_mirage_time_put((struct nf_time){0, 1}),
+                      bits_of(1e-9));
+    ck_assert_uint_eq(nf_mirage_time_put((struct nf_time){-1, 999999999}),
                       bits_of(-1e-9));
-    ck_assert_uint_eq(mirage_time_put((struct nf_time){-1, 0}), bits_of(-1.0));
-    ck_assert_uint_eq(mirage_time_put((struct nf_time){0, 100000000}),
+    ck_assert_uint_eq(nf_mirage_time_put((struct nf_time){-1, 0}),
+                      bits_of(-1.0));
+    ck_assert_uint_eq(nf_mirage_time_put((struct nf_time){0, 100000000}),
                       bits_of(0.1));
     /* rounds up to a power of two */
     ck_assert_uint_eq(
-        mirage_time_put((struct nf_time){(1LL << 37) - 1, 999999999}),
+        nf_mirage_time_put((struct nf_time){(1LL << 37) - 1, 999999999}),
         bits_of((double)(1LL << 37)));
 }
 END_TEST
@@ -87,7 +90,7 @@ START_TEST(rounds_to_the_nearest)
         }
         long double exact =
             (long double)time.sec + (long double)time.nsec / 1e9L;
-        uint64_t bits = mirage_time_put(time);
+        uint64_t bits = nf_mirage_time_put(time);
         double d;
         memcpy(&d, &bits, sizeof(d));
         long double error = fabsl(exact - (long double)d);
@@ -109,8 +112,8 @@ START_TEST(later_times_return_as_they_were)
             continue;
         }
         d = i % 2 != 0 && d < 62167219200.0 ? -d : d;
-        ck_assert(mirage_time_get(bits_of(d), &time));
-        ck_assert_uint_eq(mirage_time_put(time), bits_of(d));
+        ck_assert(nf_mirage_time_get(bits_of(d), &time));
+        ck_assert_uint_eq(nf_mirage_time_put(time), bits_of(d));
     }
 }
 END_TEST
