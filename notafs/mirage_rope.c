@@ -253,6 +253,7 @@ static int lower_root(struct nf *nf, struct nf_rope *rope, uint64_t size)
             nf_cache_unpin(frame);
             return 0;
         }
+        rope->size = mirage_key(nf, frame->data, 0);
         err = nf_cache_own(nf, frame, slot);
         if (err == 0) {
             err = cut_children(nf, frame, 1);
