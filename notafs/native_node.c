@@ -12,7 +12,8 @@ int nf_native_key_cmp(const struct nf_native_key *a,
     if (a->dir != b->dir) {
         return a->dir < b->dir ? -1 : 1;
     }
-    int c = memcmp(a->name, b->name, a->len < b->len ? a->len : b->len);
+    size_t common = a->len < b->len ? a->len : b->len;
+    int c = common == 0 ? 0 : memcmp(a->name, b->name, common);
     if (c != 0) {
         return c;
     }
