@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef NOTAFS_PACK_H
+#define NOTAFS_PACK_H
+
+#include <notafs/hash.h>
+#include <notafs/platform.h>
+#include <notafs/vfs.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Pack: a versioned, Merkle-hashed tree of files in the formats of irmin-pack.
+ *
+ * A repo holds commits; a commit names the root of a tree, its parents, and
+ * who made it when; a tree binds steps (names without meaning to us, any bytes)
+ * to subtrees and contents; branches name commits.
+ *
+ * Units:   lengths count bytes, or entries where they are a directory's.
+ * Owns:    arguments are borrowed for the call. What a call gives is the
+ *          caller's to release before pk_repo_close, by the call named with it.
+ * Errors:  0, or a negative enum nf_err; pk_repo_error tells where. A repo is
+ *          usable after any error. Nothing that fails its hash is returned.
+ * Threads: one caller at a time per repo and all that belongs to it; distinct
+ *          repos are independent.
+ */
+
+/* A hash; bytes beyond the store's digest size are 0, so that memcmp of the
+ * whole tells equality. */
+struct pk_digest {
+    uint8_t b[PK_HASH_MAX_LEN];
+};
+
+/* ------------------------------------------------------- configurations */
+
+enum pk_schema {
+    PK_SCHEMA_KV,    /* pre-images start with a letter */
+    PK_SCHEMA_V2,    /* no letter: stores of old, and irmin's own tests */
+    PK_SCHEMA_TEZOS, /* fixed-width lengths */
+};
+
+enum pk_child_order {
+    PK_ORDER_SEEDED_HASH,
+    PK_ORDER_HASH_BITS,
+};
+
+/* Which objects are found by their hash. Only a minimal store can collect
+ * garbage, and it stays minimal only as long as nothing else writes to it. */
+enum pk_strategy {
+    PK_STRATEGY_MINIMAL,
+    PK_STRATEGY_ALWAYS,
+    PK_STRATEGY_MINIMAL_WITH_CONTENTS,
+};
+
+/* All that a store does not record about itself. */
+struct pk_config {
+    char hash[16];        /* family: blake2b blake2s sha1 sha256 sha512 rmd160 */
+    uint32_t hash_len;    /* bytes of a digest */
+    uint32_t entries;     /* fan-out of inodes, a power of two in 2..1024 */
+    uint32_t stable_hash; /* roots with at most this many hash like a list */
+    enum pk_schema schema;
+    enum pk_child_order order;
+    bool contents_header; /* the length of contents stands in front of them */
+    bool forbid_empty;    /* refuse to write an empty directory */
+};
+
+/*
+ * The configuration that text names: a preset (kv64 kv32 tezos small
+ * smallseeded sha1 nohdr hashbits; irmin is kv64, irmin-32 is kv32), changes
+ * `key=value` to it, or changes alone, to kv64, separated by commas. Keys:
+ * schema hash entries stable order hdr forbid (the manifests' longer names,
+ * too).
+ *
+ * Errors: NF_EC_CONFIG.
+ */
+NF_MUST_USE int pk_config_parse(const char *text, struct pk_config *ret_config);
+
+/* The other way: the shortest text for config, cut to fit cap. */
+void pk_config_print(const struct pk_config *config, char *buf, size_t cap);
+
+/* The i-th preset's name, NULL beyond the last. */
+const char *pk_config_preset(size_t i);
+
+/* ---------------------------------------------------------------- stores */
+
+enum pk_open_flags {
+    PK_OPEN_WRITE = 1u << 0,      /* take the writer's lock */
+    PK_OPEN_CREATE = 1u << 1,     /* make an empty store if there is none */
+    PK_OPEN_NO_MIGRATE = 1u << 2, /* leave old layouts as they are */
+    PK_OPEN_NO_VERIFY = 1u << 3,  /* trust what is read */
+};
+
+struct pk_open {
+    const struct pk_vfs *vfs;
+    const struct pk_vfs *lower;         /* or NULL: no lower layer */
+    const struct pk_hash_table *hashes; /* or NULL: BLAKE2b alone */
+    struct pk_config config;
+    enum pk_strategy strategy;
+    uint32_t flags;             /* enum pk_open_flags */
+    size_t cache_len;           /* bytes of clean objects kept; 0: 16 MiB */
+    uint64_t index_log_entries; /* a merge after so many; 0: 2 500 000 */
+};
+
+struct pk_repo;
+
+/*
+ * Open a store. For reading, any number may be open at once, beside one for
+ * writing. V1 and V2 layouts are migrated when opened for writing.
+ *
+ * Owns:   opts->vfs and opts->lower are kept: they outlive the repo.
+ * Errors: NF_EC_LAYOUT (no store there), NF_EC_STORE_LOCKED, NF_EC_CONTROL,
+ *         NF_EC_MIGRATION, NF_EC_STRATEGY, ...; *ret_info, where not NULL,
+ *         tells more, as there is no repo to ask.
+ */
+NF_MUST_USE int pk_repo_open(const struct nf_env *env,
+                             const struct pk_open *opts,
+                             struct nf_error_info *ret_info,
+                             struct pk_repo **ret_repo);
+
+/* Flush and release. An error says that the flush failed. NULL is fine. */
+int pk_repo_close(struct pk_repo *repo);
+
+/* Make all commits durable. */
+NF_MUST_USE int pk_repo_flush(struct pk_repo *repo);
+
+/* A reader: see what the writer has flushed. Trees and commits at hand stay. */
+NF_MUST_USE int pk_repo_reload(struct pk_repo *repo);
+
+/* Seal the last chunk and begin another, for a garbage collection to free.
+ * Errors: NF_EC_GC_FORBIDDEN, NF_EC_EMPTY_CHUNK. */
+NF_MUST_USE int pk_repo_split(struct pk_repo *repo);
+
+/* The last failure of a call on this repo. Valid until the next one. */
+const struct nf_error_info *pk_repo_error(const struct pk_repo *repo);
+
+const struct pk_config *pk_repo_config(const struct pk_repo *repo);
+
+/* What the repo did since it was opened. */
+struct pk_counters {
+    uint64_t objects_read;     /* inodes, contents, commits decoded */
+    uint64_t objects_hashed;   /* to verify or to write */
+    uint64_t objects_appended; /* by kind below */
+    uint64_t inodes_appended;
+    uint64_t contents_appended;
+    uint64_t commits_appended;
+    uint64_t cache_hits;
+    uint64_t cache_len; /* bytes in the cache now */
+    uint64_t mem_used;  /* bytes allocated now, all in all */
+    uint64_t mem_peak;
+};
+void pk_repo_counters(const struct pk_repo *repo, struct pk_counters *ret);
+
+/*
+ * The presets under which the first objects of an unknown store have their
+ * hashes. ret_sure: one and no other fits what was tried.
+ *
+ * Errors: NF_EC_CONFIG: none does. Those of pk_repo_open.
+ */
+NF_MUST_USE int pk_config_detect(const struct nf_env *env,
+                                 const struct pk_open *opts,
+                                 struct pk_config *ret_config, bool *ret_sure);
+
+/* ----------------------------------------------------------------- trees */
+
+/* Steps from a root. No steps: the root itself. */
+struct pk_path {
+    const struct pk_slice *steps;
+    size_t n;
+};
+
+enum pk_kind {
+    PK_NONE,
+    PK_NODE,
+    PK_CONTENTS,
+};
+
+struct pk_stat {
+    enum pk_kind kind;
+    struct pk_digest hash;
+    uint64_t length; /* entries or bytes */
+};
+
+/* Contents, or other bytes, given away: release with pk_bytes_free. */
+struct pk_bytes {
+    const uint8_t *p;
+    size_t len;
+    void *own; /* what to release */
+};
+void pk_bytes_free(struct pk_repo *repo, struct pk_bytes *bytes);
+
+/*
+ * A directory and all below it, as a value: pk_tree_clone costs nothing, and
+ * what is done to one of the two is not seen in the other. Loaded when looked
+ * at; changes stay in memory until a commit, which writes them and lets go of
+ * their memory.
+ */
+struct pk_tree;
+
+NF_MUST_USE int pk_tree_empty(struct pk_repo *repo, struct pk_tree **ret_tree);
+NF_MUST_USE int pk_tree_clone(struct pk_tree *tree, struct pk_tree **ret_tree);
+void pk_tree_free(struct pk_tree *tree);
+struct pk_repo *pk_tree_repo(const struct pk_tree *tree);
+
+/* What path is bound to; PK_NONE is no error. Cost: as many objects as path
+ * has steps, and inodes of large directories in between. */
+NF_MUST_USE int pk_tree_kind(struct pk_tree *tree, struct pk_path path,
+                             enum pk_kind *ret_kind);
+
+/* Kind, hash and length of what path is bound to. Errors: NF_ENOENT. Cost: of
+ * changed directories below, the hash. */
+NF_MUST_USE int pk_tree_stat(struct pk_tree *tree, struct pk_path path,
+                             struct pk_stat *ret_stat);
+
+/* The contents at path. Errors: NF_ENOENT, NF_EISDIR. */
+NF_MUST_USE int pk_tree_get(struct pk_tree *tree, struct pk_path path,
+                            struct pk_bytes *ret_bytes);
+
+/* The directory at path as a tree. Errors: NF_ENOENT, NF_ENOTDIR. */
+NF_MUST_USE int pk_tree_sub(struct pk_tree *tree, struct pk_path path,
+                            struct pk_tree **ret_tree);
+
+/* The number of entries of the directory at path. Errors: as pk_tree_sub. */
+NF_MUST_USE int pk_tree_length(struct pk_tree *tree, struct pk_path path,
+                               uint64_t *ret_length);
+
+/* Bind path, of at least one step, to contents, making directories on the way
+ * and replacing what is there. Binding what is bound already changes nothing.
+ * Errors: NF_EINVAL, NF_EC_DEPTH: too many names with one hash. */
+NF_MUST_USE int pk_tree_set(struct pk_tree *tree, struct pk_path path,
+                            struct pk_slice contents);
+
+/* As pk_tree_set, to a directory of the same repo; an empty one removes. */
+NF_MUST_USE int pk_tree_set_tree(struct pk_tree *tree, struct pk_path path,
+                                 struct pk_tree *sub);
+
+/* Unbind path, and directories left empty. An absent path changes nothing. */
+NF_MUST_USE int pk_tree_remove(struct pk_tree *tree, struct pk_path path);
+
+/* Bind to what from is bound to, and unbind from. Errors: NF_ENOENT, NF_EINVAL
+ * (one is inside the other). */
+NF_MUST_USE int pk_tree_move(struct pk_tree *tree, struct pk_path from,
+                             struct pk_path to);
+
+/* Replace the contents at path by what fn makes of them: old->p is NULL when
+ * there are none, and fn gives a slice that lives until the call returns, or
+ * p NULL to unbind. Anything but 0 from fn ends the call. */
+typedef int (*pk_update_fn)(void *arg, const struct pk_slice *old,
+                            struct pk_slice *ret_new);
+NF_MUST_USE int pk_tree_update(struct pk_tree *tree, struct pk_path path,
+                               pk_update_fn fn, void *arg);
+
+/* The hash of the tree's root. Nothing is written. */
+NF_MUST_USE int pk_tree_hash(struct pk_tree *tree, struct pk_digest *ret_hash);
+
+/* One binding of a directory; step lives until the next call on the list. */
+struct pk_entry {
+    struct pk_slice step;
+    enum pk_kind kind;
+    struct pk_digest hash; /* with PK_LIST_HASH */
+};
+
+enum pk_list_flags {
+    PK_LIST_SORTED = 1u << 0, /* by step; takes memory for the whole */
+    PK_LIST_HASH = 1u << 1,   /* fill in the hashes */
+};
+
+/* Which bindings: skip the first offset, give at most length (0: all). */
+struct pk_range {
+    uint64_t offset;
+    uint64_t length;
+};
+
+/*
+ * The bindings of the directory at path. The tree may be changed meanwhile:
+ * the list shows it as it was.
+ *
+ * Errors: NF_ENOENT, NF_ENOTDIR. pk_list_next: 1 an entry, 0 the end.
+ */
+struct pk_list;
+NF_MUST_USE int pk_list_open(struct pk_tree *tree, struct pk_path path,
+                             struct pk_range range, uint32_t flags,
+                             struct pk_list **ret_list);
+NF_MUST_USE int pk_list_next(struct pk_list *list, struct pk_entry *ret_entry);
+void pk_list_close(struct pk_list *list);
+
+enum pk_walk_flags {
+    PK_WALK_SORTED = 1u << 0, /* siblings by step */
+    PK_WALK_LENGTH = 1u << 1, /* fill in stat.length */
+};
+
+/* Called for every directory (before what is in it) and contents; path lives
+ * until it returns. Anything but 0 ends the walk, which returns it. */
+typedef int (*pk_walk_fn)(void *arg, struct pk_path path,
+                          const struct pk_stat *stat);
+NF_MUST_USE int pk_tree_walk(struct pk_tree *tree, uint32_t flags,
+                             pk_walk_fn fn, void *arg);
+
+/* A path whose binding differs between two trees; PK_NONE on the side that
+ * has none. Only contents and directories that are new or gone as a whole are
+ * reported, of these each contents. */
+typedef int (*pk_diff_fn)(void *arg, struct pk_path path,
+                          const struct pk_stat *old_stat,
+                          const struct pk_stat *new_stat);
+
+/* The differences, in order of path. Cost: what has equal hashes is not looked
+ * into. */
+NF_MUST_USE int pk_tree_diff(struct pk_tree *old_tree,
+                             struct pk_tree *new_tree, pk_diff_fn fn,
+                             void *arg);
+
+/* --------------------------------------------------------------- commits */
+
+struct pk_info {
+    int64_t date; /* seconds since 1970 */
+    struct pk_slice author;
+    struct pk_slice message;
+};
+
+/* One commit, one block of memory. */
+struct pk_commit {
+    struct pk_digest hash;
+    struct pk_digest root; /* hash of the tree */
+    struct pk_info info;
+    size_t n_parents;
+    const struct pk_digest *parents; /* ascending */
+};
+
+/* Errors: NF_EC_NO_COMMIT. Release with pk_commit_free (NULL is fine). */
+NF_MUST_USE int pk_commit_find(struct pk_repo *repo,
+                               const struct pk_digest *hash,
+                               struct pk_commit **ret_commit);
+void pk_commit_free(struct pk_repo *repo, struct pk_commit *commit);
+
+/* The tree of a commit. Errors: NF_EC_NO_COMMIT. */
+NF_MUST_USE int pk_commit_tree(struct pk_repo *repo,
+                               const struct pk_digest *hash,
+                               struct pk_tree **ret_tree);
+
+/*
+ * Write the tree and a commit of it. Not durable before pk_repo_flush. The
+ * tree stays as it is, its memory is let go of.
+ *
+ * Errors: NF_EROFS, NF_EC_EMPTY_DIR, NF_EC_NO_COMMIT (a parent), NF_ENOSPC.
+ */
+NF_MUST_USE int pk_commit_make(struct pk_tree *tree,
+                               const struct pk_digest *parents,
+                               size_t n_parents, const struct pk_info *info,
+                               struct pk_digest *ret_hash);
+
+/* Called for each commit known by hash, in any order. */
+typedef int (*pk_commit_fn)(void *arg, const struct pk_digest *hash);
+NF_MUST_USE int pk_commit_each(struct pk_repo *repo, pk_commit_fn fn,
+                               void *arg);
+
+/* The commits whose hash begins with the n_digits hexadecimal digits of text.
+ * Errors: NF_EC_NO_COMMIT; NF_EC_AMBIGUOUS: more than one. */
+NF_MUST_USE int pk_commit_resolve(struct pk_repo *repo, const char *text,
+                                  struct pk_digest *ret_hash);
+
+/*
+ * The commits that can be reached from some, each once, newest date first as
+ * far as parents come after their children. commit lives until fn returns.
+ * Parents that were collected are passed over, or told to gone, where not
+ * NULL.
+ */
+typedef int (*pk_history_fn)(void *arg, const struct pk_commit *commit);
+NF_MUST_USE int pk_history(struct pk_repo *repo, const struct pk_digest *from,
+                           size_t n_from, pk_history_fn fn, pk_commit_fn gone,
+                           void *arg);
+
+/* -------------------------------------------------------------- branches */
+
+/* The commit that a branch names. Errors: NF_EC_NO_BRANCH. */
+NF_MUST_USE int pk_branch_get(struct pk_repo *repo, struct pk_slice name,
+                              struct pk_digest *ret_hash);
+
+/* Make a branch name a commit of the store, durably, the commit included. */
+NF_MUST_USE int pk_branch_set(struct pk_repo *repo, struct pk_slice name,
+                              const struct pk_digest *hash);
+
+/* Remove a branch; an absent one is fine. */
+NF_MUST_USE int pk_branch_remove(struct pk_repo *repo, struct pk_slice name);
+
+/* Set (NULL: remove) a branch if it names old (NULL: if there is none).
+ * Errors: NF_ECONFLICT: it does not. */
+NF_MUST_USE int pk_branch_cas(struct pk_repo *repo, struct pk_slice name,
+                              const struct pk_digest *old_hash,
+                              const struct pk_digest *new_hash);
+
+/* All branches, by name. */
+typedef int (*pk_branch_fn)(void *arg, struct pk_slice name,
+                            const struct pk_digest *hash);
+NF_MUST_USE int pk_branch_each(struct pk_repo *repo, pk_branch_fn fn,
+                               void *arg);
+
+/* Told after a branch has changed: set or removed here, or found changed by
+ * pk_repo_reload. old_hash or new_hash is NULL where there is none. One watch
+ * a repo; NULL ends it. fn must not call the repo. */
+typedef void (*pk_watch_fn)(void *arg, struct pk_slice name,
+                            const struct pk_digest *old_hash,
+                            const struct pk_digest *new_hash);
+void pk_branch_watch(struct pk_repo *repo, pk_watch_fn fn, void *arg);
+
+/* ---------------------------------------------------------------- checks */
+
+/* A finding: what is wrong, and where. */
+struct pk_finding {
+    const char *file;
+    uint64_t offset;  /* byte in the file, or NF_NOWHERE */
+    const char *what; /* English */
+    int err;
+};
+typedef int (*pk_finding_fn)(void *arg, const struct pk_finding *finding);
+
+struct pk_check_stats {
+    uint64_t commits;
+    uint64_t inodes;
+    uint64_t contents;
+    uint64_t bindings; /* of the index */
+    uint64_t findings;
+};
+
+/*
+ * Verify all that can be reached: every commit of the index and the branches,
+ * their trees (hashes, canonical shape, order, names), the index, the
+ * dictionary, mappings and volumes. fn, or NULL, is told each finding.
+ */
+NF_MUST_USE int pk_check(struct pk_repo *repo, pk_finding_fn fn, void *arg,
+                         struct pk_check_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
