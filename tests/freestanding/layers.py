@@ -19,7 +19,7 @@ CORE = {
     "platform": ("notafs/platform", ["platform.h", "err.def"], []),
     "blockdev": ("notafs/blockdev", ["blockdev.h", "bd_mem.h"], ["platform"]),
     "notafs": ("notafs", ["notafs.h"], ["platform", "blockdev"]),
-    "vfs": ("pack/vfs", ["vfs.h"], ["platform"]),
+    "vfs": ("pack/vfs", ["vfs.h", "vfs_notafs.h"], ["platform"]),
     "hash": ("pack/hash", ["hash.h"], ["platform"]),
     "pack": ("pack", ["pack.h"], ["platform", "vfs", "hash"]),
     "store": ("pack/store", [], ["platform", "vfs", "hash", "pack"]),
@@ -27,8 +27,11 @@ CORE = {
 HOST = ("host", ["host.h", "codec_lz4.h", "hash_gcrypt.h", "vfs_posix.h"],
         list(CORE))
 LAYERS = {**CORE, "host": HOST}
-# The one file that knows both sides.
-EXTRA = {"pack/vfs/vfs_notafs.c": ["blockdev", "notafs"]}
+# The one that knows both sides.
+EXTRA = {
+    "pack/vfs/vfs_notafs.c": ["blockdev", "notafs"],
+    "include/notafs/vfs_notafs.h": ["blockdev", "notafs"],
+}
 # Public headers only, and what hosted programs share.
 FRONT_ENDS = ["bench", "cli", "examples", "fuse", "inspect"]
 SHARED = {"host/prng.h"}
