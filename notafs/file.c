@@ -79,7 +79,8 @@ static int open_inode(struct nf *nf, struct nf_path path, uint32_t flags,
     }
     err = nf_txn_begin(nf);
     if (err == 0) {
-        err = nf_space_require(nf, 2 * nf->format->table_need(nf), exists);
+        uint64_t changes = exists ? 2 : 1 + nf_path_missing(nf, path);
+        err = nf_space_require(nf, nf->format->table_need(nf, changes), exists);
     }
     if (err == 0) {
         err = exists ? empty(nf, path, *ret) : create(nf, path, ret);
@@ -210,7 +211,7 @@ static int begin(struct nf_file *file, uint64_t off, uint64_t len, bool freeing)
     }
     if (err == 0) {
         uint64_t need = nf->format->rope_need(nf, &rec->rope, off, len) +
-                        2 * nf->format->table_need(nf);
+                        nf->format->table_need(nf, 2);
         err = nf_space_require(nf, need, freeing);
     }
     return err == 0 ? 0 : fail_file(file, err, off);

@@ -356,7 +356,7 @@ int nf_mirage_table_scan(struct nf *nf, uint64_t dir, const char *name,
                          size_t len, uint64_t *ret_dir, const char **ret_name,
                          size_t *ret_len, struct nf_rec *ret);
 int nf_mirage_table_flush(struct nf *nf);
-uint64_t nf_mirage_table_need(const struct nf *nf);
+uint64_t nf_mirage_table_need(const struct nf *nf, uint64_t n);
 uint32_t nf_mirage_max_name_bytes(const struct nf *nf);
 uint32_t nf_mirage_max_inline_bytes(const struct nf *nf, size_t name_len);
 

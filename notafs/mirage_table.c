@@ -73,13 +73,14 @@ uint32_t nf_mirage_max_inline_bytes(const struct nf *nf, size_t name_len)
     return 0;
 }
 
-uint64_t nf_mirage_table_need(const struct nf *nf)
+uint64_t nf_mirage_table_need(const struct nf *nf, uint64_t n)
 {
     static const struct nf_rope none;
     const struct nf_mirage *m = nf->mirage;
-    uint64_t bytes = 16 + m->names.bytes + MIRAGE_MAX_NAME;
+    uint64_t bytes = 16 + m->names.bytes + n * MIRAGE_MAX_NAME;
     uint64_t paths = 2 * ((uint64_t)m->queue.depth + 1); /* left and right */
-    return nf_mirage_rope_need(nf, &none, 0, bytes) + m->n_empty + paths + 1;
+    return 2 *
+           (nf_mirage_rope_need(nf, &none, 0, bytes) + m->n_empty + paths + 1);
 }
 
 /* ---- Writing -------------------------------------------------------- */

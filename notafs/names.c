@@ -40,6 +40,23 @@ static bool at_end(struct nf_path path)
     return next_segment(&path, &name) == 0;
 }
 
+uint64_t nf_path_missing(struct nf *nf, struct nf_path path)
+{
+    uint64_t dir = NF_ROOT_DIR;
+    uint64_t n = 0;
+    const char *name;
+    size_t len;
+    while ((len = next_segment(&path, &name)) > 0) {
+        struct nf_rec rec;
+        if (n > 0 || nf->format->table_get(nf, dir, name, len, &rec) != 0) {
+            n++;
+        } else {
+            dir = rec.id;
+        }
+    }
+    return n;
+}
+
 static int make_dir(struct nf *nf, uint64_t dir, const char *name, size_t len,
                     struct nf_time time, struct nf_rec *ret)
 {
@@ -56,12 +73,16 @@ int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
 {
     struct nf_path rest = path;
     struct nf_place place = {NF_ROOT_DIR, "", 0};
+    /* All names first: with make, nothing may be refused half-way. */
+    while (rest.len > 0) {
+        if (next_segment(&rest, &place.name) > nf->format->max_name_bytes(nf)) {
+            return nf_fail_path(nf, NF_ENAMETOOLONG, path);
+        }
+    }
+    rest = path;
     for (;;) {
         struct nf_rec rec;
         place.len = next_segment(&rest, &place.name);
-        if (place.len > nf->format->max_name_bytes(nf)) {
-            return nf_fail_path(nf, NF_ENAMETOOLONG, path);
-        }
         if (how->avoid != 0 && how->avoid == place.dir) {
             return nf_fail_path(nf, NF_EINVAL, path);
         }
@@ -72,11 +93,8 @@ int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
         int err =
             nf->format->table_get(nf, place.dir, place.name, place.len, &rec);
         if (err == NF_ENOENT && how->make) {
-            err = nf_space_require(nf, nf->format->table_need(nf), false);
-            if (err == 0) {
-                err = make_dir(nf, place.dir, place.name, place.len, how->time,
-                               &rec);
-            }
+            err =
+                make_dir(nf, place.dir, place.name, place.len, how->time, &rec);
         } else if (err == 0 && rec.type != NF_TYPE_DIR) {
             err = NF_ENOTDIR;
         } else if (err == 0 && how->touch) {
@@ -181,12 +199,12 @@ int nf_fstat(struct nf_file *file, struct nf_stat *ret)
 
 /* ---- Changes -------------------------------------------------------- */
 
-/* Begin a change of names that may take pages, or one that frees them. */
-static int begin(struct nf *nf, bool freeing)
+/* Begin n changes of the table, which take pages or, in the end, free them. */
+static int begin(struct nf *nf, uint64_t n, bool freeing)
 {
     int err = nf_txn_begin(nf);
     if (err == 0) {
-        err = nf_space_require(nf, 2 * nf->format->table_need(nf), freeing);
+        err = nf_space_require(nf, nf->format->table_need(nf, n), freeing);
     }
     return err;
 }
@@ -204,7 +222,7 @@ int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
         err = NF_EINVAL;
     }
     if (err == 0) {
-        err = begin(nf, false);
+        err = begin(nf, 2, false);
     }
     if (err != 0) {
         return nf_fail_path(nf, err, path);
@@ -239,7 +257,7 @@ int nf_mkdir(struct nf *nf, struct nf_path path)
     if (err != NF_ENOENT) {
         return nf_fail_path(nf, err, path);
     }
-    err = begin(nf, false);
+    err = begin(nf, 1 + nf_path_missing(nf, path), false);
     if (err != 0) {
         return nf_fail_path(nf, err, path);
     }
@@ -356,7 +374,7 @@ int nf_remove(struct nf *nf, struct nf_path path, uint32_t flags)
         err = dir_is_empty(nf, rec.id);
     }
     if (err == 0) {
-        err = begin(nf, true);
+        err = begin(nf, 2, true);
     }
     if (err != 0) {
         return nf_fail_path(nf, err, path);
@@ -456,7 +474,7 @@ int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
         }
     }
     if (err == 0 || err == NF_ENOENT) {
-        err = begin(nf, false);
+        err = begin(nf, 3 + nf_path_missing(nf, to), false);
     }
     if (err != 0) {
         return nf_fail_path(nf, err, to);

@@ -185,6 +185,6 @@ int nf_native_table_next(struct nf *nf, uint64_t dir, const char *name,
 int nf_native_table_scan(struct nf *nf, uint64_t dir, const char *name,
                          size_t len, uint64_t *ret_dir, const char **ret_name,
                          size_t *ret_len, struct nf_rec *ret);
-uint64_t nf_native_table_need(const struct nf *nf);
+uint64_t nf_native_table_need(const struct nf *nf, uint64_t n);
 
 #endif

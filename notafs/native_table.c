@@ -552,7 +552,7 @@ int nf_native_table_del(struct nf *nf, uint64_t dir, const char *name,
     return err;
 }
 
-uint64_t nf_native_table_need(const struct nf *nf)
+uint64_t nf_native_table_need(const struct nf *nf, uint64_t n)
 {
-    return 2u * nf->native.table_height + 4u;
+    return n * (2u * nf->native.table_height + 4u);
 }

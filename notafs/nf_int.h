@@ -335,8 +335,9 @@ struct nf_format {
     int (*table_next)(struct nf *nf, uint64_t dir, const char *name, size_t len,
                       const char **ret_name, size_t *ret_len,
                       struct nf_rec *ret);
-    int (*table_flush)(struct nf *nf);           /* mirage: write it out */
-    uint64_t (*table_need)(const struct nf *nf); /* pages one change may take */
+    int (*table_flush)(struct nf *nf); /* mirage: write it out */
+    /* Pages that n changes of the table may take. */
+    uint64_t (*table_need)(const struct nf *nf, uint64_t n);
 
     /* Ropes. read and write: [off, off + len) lies within / may lie beyond the
      * size. need: pages at most that a write may take. */
@@ -590,6 +591,9 @@ struct nf_resolve {
 };
 NF_MUST_USE int nf_resolve(struct nf *nf, struct nf_path path,
                            const struct nf_resolve *how, struct nf_place *ret);
+
+/* Entries that must be made so that path exists. */
+uint64_t nf_path_missing(struct nf *nf, struct nf_path path);
 
 /* native: the directory that holds an entry changed. */
 NF_MUST_USE int nf_touch_parent(struct nf *nf, struct nf_path path,

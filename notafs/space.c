@@ -55,7 +55,7 @@ static uint64_t reserve(const struct nf *nf)
 {
     uint64_t per_page = nf->disk.page_size / 8 - 1;
     uint64_t pages =
-        12 + nf->page_count / per_page + nf->format->table_need(nf);
+        12 + nf->page_count / per_page + nf->format->table_need(nf, 1);
     if (nf->format->table_pages != NULL) {
         pages += nf->format->table_pages(nf);
     }
