@@ -20,9 +20,11 @@ void nf_discard_note(struct nf *nf, uint64_t first, uint64_t count)
     }
     if (d->n > d->n_committed) {
         struct nf_extent *last = &d->list[d->n - 1].pages;
-        if (last->first + last->count == first) {
+        uint64_t *pushed = &d->list[d->n - 1].pushed;
+        if (last->first + last->count == first &&
+            *pushed + count == nf->space.pushed) {
             last->count += count;
-            d->list[d->n - 1].pushed = nf->space.pushed;
+            *pushed = nf->space.pushed;
             return;
         }
     }
@@ -47,16 +49,28 @@ static void discard(struct nf *nf, struct nf_extent pages)
     }
 }
 
+/* Pages leave the queue in the order in which they came: those of the first
+ * taken pushes are in use again, if a view that held them was closed in the
+ * middle of a transaction. */
 void nf_discard_run(struct nf *nf)
 {
     struct nf_discards *d = &nf->discards;
-    uint64_t safe = nf->space.pushed - nf_space_held(nf);
+    const struct nf_space *space = &nf->space;
+    uint64_t safe = space->pushed - nf_space_held(nf);
+    uint64_t taken =
+        space->pushed - nf_min_u64(space->pushed, space->queue_pages);
     uint64_t pages = 0;
     size_t done = 0;
-    while (done < d->n && d->list[done].pushed <= safe) {
-        discard(nf, d->list[done].pages);
-        pages += d->list[done].pages.count;
-        done++;
+    for (; done < d->n && d->list[done].pushed <= safe; done++) {
+        struct nf_extent e = d->list[done].pages;
+        uint64_t left =
+            d->list[done].pushed - nf_min_u64(d->list[done].pushed, taken);
+        if (left < e.count) {
+            e.first += e.count - left;
+            e.count = left;
+        }
+        discard(nf, e);
+        pages += e.count;
     }
     d->n -= done;
     memmove(d->list, d->list + done, d->n * sizeof(d->list[0]));
