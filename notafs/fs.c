@@ -297,14 +297,19 @@ int nf_abort(struct nf *nf)
     if (!nf->in_txn && nf->failed == 0) {
         return 0;
     }
+    uint64_t next_id = nf->counts.next_id;
     nf_cache_drop(nf);
     int err = nf->format->reload(nf);
     nf->commit_failed = err != 0;
-    nf->failed = err;
     nf->in_txn = false;
     nf->space.bump_at_begin = nf->space.free_start;
     nf->discards.n = nf->discards.n_committed;
-    nf_inodes_reload(nf);
+    /* Stale handles go by ids: none is given twice. */
+    nf->counts.next_id = nf_max_u64(next_id, nf->counts.next_id);
+    if (err == 0) {
+        err = nf_inodes_reload(nf);
+    }
+    nf->failed = err;
     nf_trace(nf->mem.env, NF_EV_ABORTED, nf->generation, 0, 0);
     return err;
 }

@@ -24,7 +24,6 @@ static void free_inode(struct nf *nf, struct nf_inode *inode)
         at = &(*at)->next;
     }
     *at = inode->next;
-    nf_free(&nf->mem, inode->old_name, inode->old_name_len);
     nf_free(&nf->mem, inode->name, inode->name_len);
     nf_free(&nf->mem, inode->inline_buf, inode->inline_cap);
     nf_free(&nf->mem, inode, sizeof(*inode));
@@ -117,13 +116,7 @@ int nf_inode_move(struct nf *nf, struct nf_inode *inode, uint64_t dir,
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "file");
     }
     inode->dirty = false; /* the record at the new place is to be put */
-    if (inode->old_name == NULL) {
-        inode->old_dir = inode->dir;
-        inode->old_name = inode->name;
-        inode->old_name_len = inode->name_len;
-    } else {
-        nf_free(&nf->mem, inode->name, inode->name_len);
-    }
+    nf_free(&nf->mem, inode->name, inode->name_len);
     inode->dir = dir;
     inode->name = copy;
     inode->name_len = len;
@@ -209,38 +202,70 @@ void nf_inodes_drop(struct nf *nf)
     struct nf_inode *next;
     for (struct nf_inode *inode = nf->inodes; inode != NULL; inode = next) {
         next = inode->next;
-        nf_free(&nf->mem, inode->old_name, inode->old_name_len);
-        inode->old_name = NULL;
+        if (inode->stale) {
+            inode->rec.id = 0;
+        }
         if (inode->refs == 0) {
             free_inode(nf, inode);
         }
     }
 }
 
-void nf_inodes_reload(struct nf *nf)
+/* The committed record of an inode that a transaction has moved: its number is
+ * looked for in the whole table. */
+static int find_again(struct nf *nf, struct nf_inode *inode, struct nf_rec *ret)
+{
+    uint64_t dir = 0;
+    const char *name = "";
+    size_t len = 0;
+    int got;
+    while ((got = nf->format->table_scan(nf, dir, name, len, &dir, &name, &len,
+                                         ret)) == 1 &&
+           ret->id != inode->rec.id) {
+    }
+    if (got != 1) {
+        return got < 0 ? got : NF_ENOENT;
+    }
+    return nf_inode_move(nf, inode, dir, name, len);
+}
+
+static int reload(struct nf *nf, struct nf_inode *inode)
+{
+    struct nf_rec rec;
+    if (inode->rec.id == 0) {
+        return 0;
+    }
+    int err = nf->format->table_get(nf, inode->dir, inode->name,
+                                    inode->name_len, &rec);
+    if (err == NF_ENOENT || (err == 0 && rec.id != inode->rec.id)) {
+        err = find_again(nf, inode, &rec);
+    }
+    if (err != 0 && err != NF_ENOENT) {
+        return err;
+    }
+    inode->stale = err != 0;
+    if (inode->stale) {
+        inode->rec.id = 0;
+    } else {
+        set_rec(inode, &rec);
+    }
+    return 0;
+}
+
+int nf_inodes_reload(struct nf *nf)
 {
     struct nf_inode *next;
     for (struct nf_inode *inode = nf->inodes; inode != NULL; inode = next) {
-        struct nf_rec rec;
         next = inode->next;
+        inode->dirty = false;
         if (inode->refs == 0) {
             free_inode(nf, inode);
             continue;
         }
-        if (inode->old_name != NULL) {
-            nf_free(&nf->mem, inode->name, inode->name_len);
-            inode->dir = inode->old_dir;
-            inode->name = inode->old_name;
-            inode->name_len = inode->old_name_len;
-            inode->old_name = NULL;
-        }
-        inode->dirty = false;
-        int err = nf->format->table_get(nf, inode->dir, inode->name,
-                                        inode->name_len, &rec);
-        inode->stale =
-            err != 0 || rec.type != NF_TYPE_FILE || rec.id != inode->rec.id;
-        if (!inode->stale) {
-            set_rec(inode, &rec);
+        int err = reload(nf, inode);
+        if (err != 0) {
+            return err;
         }
     }
+    return 0;
 }

@@ -148,11 +148,8 @@ struct nf_inode {
     struct nf_rec rec;
     uint8_t *inline_buf; /* rec.inline_data points here */
     size_t inline_cap;
-    uint64_t old_dir; /* the committed place, while a rename is not: */
-    char *old_name;   /* NULL: the same as dir and name */
-    size_t old_name_len;
     bool dirty; /* the record in the table has an older root */
-    bool stale; /* removed, in this transaction if still so after an abort */
+    bool stale; /* removed; committed so if rec.id is 0 */
 };
 
 struct nf_file {
@@ -567,9 +564,10 @@ NF_MUST_USE int nf_inode_changed(struct nf *nf, struct nf_inode *inode);
 /* Move inline data to pages. */
 NF_MUST_USE int nf_inode_to_rope(struct nf *nf, struct nf_inode *inode);
 
-void nf_inodes_drop(struct nf *nf);   /* forget closed ones after a commit */
-int nf_inodes_flush(struct nf *nf);   /* put records of changed files */
-void nf_inodes_reload(struct nf *nf); /* after an abort */
+void nf_inodes_drop(struct nf *nf); /* forget closed ones after a commit */
+int nf_inodes_flush(struct nf *nf); /* put records of changed files */
+/* After an abort: every open file shows its committed state. */
+NF_MUST_USE int nf_inodes_reload(struct nf *nf);
 
 /* ---- names.c -------------------------------------------------------- */
 
