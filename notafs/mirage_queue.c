@@ -200,10 +200,35 @@ int nf_mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
 
 /* ---- Appending ------------------------------------------------------ */
 
+/* Sort the freed ranges and join those that touch: all of them were freed by
+ * this transaction, so their order says nothing. */
+static void join_ranges(struct nf_space *space)
+{
+    struct nf_extent *tail = space->tail;
+    size_t n = 0;
+    for (size_t i = 1; i < space->n_tail; i++) {
+        const struct nf_extent range = tail[i];
+        size_t at = i;
+        for (; at > 0 && tail[at - 1].first > range.first; at--) {
+            tail[at] = tail[at - 1];
+        }
+        tail[at] = range;
+    }
+    for (size_t i = 0; i < space->n_tail; i++) {
+        if (n > 0 && tail[n - 1].first + tail[n - 1].count == tail[i].first) {
+            tail[n - 1].count += tail[i].count;
+        } else {
+            tail[n++] = tail[i];
+        }
+    }
+    space->n_tail = n;
+}
+
 int nf_mirage_queue_spill(struct nf *nf)
 {
     struct nf_space *space = &nf->space;
     struct nf_ptr *root = &nf->mirage->queue.root;
+    join_ranges(space);
     while (space->n_tail > 0) {
         struct nf_frame *leaf;
         uint64_t pages = 0;
