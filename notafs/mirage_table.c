@@ -79,8 +79,7 @@ uint64_t nf_mirage_table_need(const struct nf *nf, uint64_t n)
     const struct nf_mirage *m = nf->mirage;
     uint64_t bytes = 16 + m->names.bytes + n * MIRAGE_MAX_NAME;
     uint64_t paths = 2 * ((uint64_t)m->queue.depth + 1); /* left and right */
-    return 2 *
-           (nf_mirage_rope_need(nf, &none, 0, bytes) + m->n_empty + paths + 1);
+    return nf_mirage_rope_need(nf, &none, 0, bytes) + m->n_empty + paths + 1;
 }
 
 /* ---- Writing -------------------------------------------------------- */
