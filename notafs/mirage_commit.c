@@ -141,16 +141,16 @@ void nf_mirage_close(struct nf *nf)
 
 /* ---- Commit --------------------------------------------------------- */
 
-/* How much a root page wants to be overwritten: most of all one that holds
- * numbers from first on, which would be mistaken for ours; then a damaged one,
+/* How much a root page wants to be overwritten: most of all one that is newer
+ * than the one in use, whose generations were all refused; then a damaged one,
  * which keeps OCaml Notafs from opening the disk; then the oldest. */
-static uint64_t urgency(const struct mirage_root *root, uint64_t first)
+static uint64_t urgency(const struct mirage_root *root, uint64_t in_use)
 {
     const uint64_t damaged = (uint64_t)INT64_MAX + 1;
     if (!root->good) {
         return damaged;
     }
-    return root->first >= first ? damaged + 1 + root->first
+    return root->first > in_use ? damaged + root->first
                                 : (uint64_t)INT64_MAX - root->first;
 }
 
@@ -158,15 +158,16 @@ static uint64_t urgency(const struct mirage_root *root, uint64_t first)
 static int new_root(struct nf *nf)
 {
     struct nf_mirage *m = nf->mirage;
+    uint64_t in_use = m->roots[m->leaf.root].first;
     uint64_t first = nf_max_u64(nf->seen, nf->generation) + 1;
     uint32_t best = (m->leaf.root + 1) % MIRAGE_ROOTS;
     for (uint32_t i = 0; i < MIRAGE_ROOTS; i++) {
         if (i != m->leaf.root &&
-            urgency(&m->roots[i], first) > urgency(&m->roots[best], first)) {
+            urgency(&m->roots[i], in_use) > urgency(&m->roots[best], in_use)) {
             best = i;
         }
     }
-    /* Other stale root pages stay, below this one. */
+    /* Others that are newer stay, and are to be older than this one. */
     for (uint32_t i = 0; i < MIRAGE_ROOTS; i++) {
         const struct mirage_root *root = &m->roots[i];
         if (i != m->leaf.root && i != best && root->n_slots > 0) {
