@@ -100,7 +100,7 @@ int nf_trim(struct nf *nf)
     }
     int err = 0;
     for (uint64_t i = 0; err == 0 && i < nf_space_keep(nf); i++) {
-        err = nf_txn_begin(nf);
+        err = nf_txn_begin(nf, 0, true);
         if (err == 0 && nf_space_held(nf) > 0) {
             err = nf_sync(nf);
         }

@@ -77,11 +77,8 @@ static int open_inode(struct nf *nf, struct nf_path path, uint32_t flags,
         (!exists && (err != NF_ENOENT || (flags & NF_OPEN_CREATE) == 0))) {
         return err;
     }
-    err = nf_txn_begin(nf);
-    if (err == 0) {
-        uint64_t changes = exists ? 2 : 1 + nf_path_missing(nf, path);
-        err = nf_space_require(nf, nf->format->table_need(nf, changes), exists);
-    }
+    uint64_t changes = exists ? 2 : 1 + nf_path_missing(nf, path);
+    err = nf_txn_begin(nf, nf->format->table_need(nf, changes), exists);
     if (err == 0) {
         err = exists ? empty(nf, path, *ret) : create(nf, path, ret);
         if (err != 0) {
@@ -207,12 +204,9 @@ static int begin(struct nf_file *file, uint64_t off, uint64_t len, bool freeing)
     const struct nf_rec *rec = &file->inode->rec;
     int err = check_open(file);
     if (err == 0) {
-        err = nf_txn_begin(nf);
-    }
-    if (err == 0) {
         uint64_t need = nf->format->rope_need(nf, &rec->rope, off, len) +
                         nf->format->table_need(nf, 2);
-        err = nf_space_require(nf, need, freeing);
+        err = nf_txn_begin(nf, need, freeing);
     }
     return err == 0 ? 0 : fail_file(file, err, off);
 }

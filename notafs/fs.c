@@ -247,7 +247,7 @@ static int reclaim(struct nf *nf)
     return 0;
 }
 
-int nf_txn_begin(struct nf *nf)
+int nf_txn_begin(struct nf *nf, uint64_t pages, bool freeing)
 {
     if (nf->readonly) {
         return nf_fail(nf, NF_EROFS, NF_NOWHERE, "mount");
@@ -255,14 +255,17 @@ int nf_txn_begin(struct nf *nf)
     if (nf->failed != 0) {
         return nf_fail(nf, NF_EC_TXN_FAILED, NF_NOWHERE, "transaction");
     }
-    if (nf->in_txn) {
-        return 0;
+    int err = 0;
+    if (!nf->in_txn) {
+        err = nf->settled ? 0 : settle(nf);
+        if (err == 0) {
+            err = reclaim(nf);
+        }
     }
-    int err = nf->settled ? 0 : settle(nf);
     if (err == 0) {
-        err = reclaim(nf);
+        err = nf_space_require(nf, pages, freeing);
     }
-    nf->in_txn = err == 0;
+    nf->in_txn = nf->in_txn || err == 0;
     return err;
 }
 

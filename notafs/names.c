@@ -202,11 +202,7 @@ int nf_fstat(struct nf_file *file, struct nf_stat *ret)
 /* Begin n changes of the table, which take pages or, in the end, free them. */
 static int begin(struct nf *nf, uint64_t n, bool freeing)
 {
-    int err = nf_txn_begin(nf);
-    if (err == 0) {
-        err = nf_space_require(nf, nf->format->table_need(nf, n), freeing);
-    }
-    return err;
+    return nf_txn_begin(nf, nf->format->table_need(nf, n), freeing);
 }
 
 int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)

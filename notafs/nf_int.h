@@ -478,7 +478,8 @@ NF_MUST_USE int nf_page_free(struct nf *nf, const struct nf_ptr *ptr);
 /* Pages that changes may still take; freeing ones may dip into the reserve. */
 uint64_t nf_space_usable(const struct nf *nf, bool freeing);
 
-/* NF_ENOSPC unless that many pages may be taken. */
+/* NF_ENOSPC unless that many pages may be taken. A change that frees more in
+ * the end may take from the reserve. */
 NF_MUST_USE int nf_space_require(struct nf *nf, uint64_t pages, bool freeing);
 
 /* Take one page, or up to max adjacent ones. */
@@ -531,8 +532,10 @@ NF_MUST_USE int nf_verify(struct nf *nf);
 
 /* ---- fs.c ----------------------------------------------------------- */
 
-/* To be called before the first change of every operation. */
-NF_MUST_USE int nf_txn_begin(struct nf *nf);
+/* To be called before the first change of every operation, which may take that
+ * many pages: NF_ENOSPC, and nothing has begun. freeing: see nf_space_require.
+ */
+NF_MUST_USE int nf_txn_begin(struct nf *nf, uint64_t pages, bool freeing);
 
 /* A change failed half-way: the transaction cannot be committed. Returns err.
  */

@@ -87,7 +87,7 @@ int nf_resize(struct nf *nf, uint64_t page_count)
         err = check_tail(nf, page_count);
     }
     if (err == 0) {
-        err = nf_txn_begin(nf);
+        err = nf_txn_begin(nf, 0, true);
     }
     if (err != 0 || page_count == nf->page_count) {
         return err;

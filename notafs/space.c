@@ -11,11 +11,14 @@
  *
  * A reserve is kept from changes that need space, so that on a full disk
  * removing, truncating and committing still work: their own new pages, and the
- * pages of the queue that name what they free.
+ * pages of the queue that name what they free. A part of it is for commits
+ * alone: what was changed can be committed.
  */
 #include "notafs/nf_int.h"
 
-#define RELIEVE_AT (NF_TAIL_RANGES - 64) /* room for what spilling frees */
+#define RELIEVE_AT   (NF_TAIL_RANGES - 64) /* room for what spilling frees */
+#define COMMIT_PAGES 12 /* of queue and roots, that a commit may take */
+#define PATH_PAGES   12 /* of a rope, that cutting it may copy */
 
 uint64_t nf_space_keep(const struct nf *nf)
 {
@@ -54,8 +57,8 @@ uint64_t nf_space_free_pages(const struct nf *nf)
 static uint64_t reserve(const struct nf *nf)
 {
     uint64_t per_page = nf->disk.page_size / 8 - 1;
-    uint64_t pages =
-        12 + nf->page_count / per_page + nf->format->table_need(nf, 1);
+    uint64_t pages = COMMIT_PAGES + PATH_PAGES + nf->page_count / per_page +
+                     nf->format->table_need(nf, 2);
     if (nf->format->table_pages != NULL) {
         pages += nf->format->table_pages(nf);
     }
@@ -65,7 +68,7 @@ static uint64_t reserve(const struct nf *nf)
 uint64_t nf_space_usable(const struct nf *nf, bool freeing)
 {
     uint64_t pages = nf_space_free_pages(nf) - nf_space_held(nf);
-    uint64_t kept = freeing ? 0 : reserve(nf);
+    uint64_t kept = freeing ? COMMIT_PAGES : reserve(nf);
     return pages > kept ? pages - kept : 0;
 }
 
