@@ -20,11 +20,9 @@ void nf_discard_note(struct nf *nf, uint64_t first, uint64_t count)
     }
     if (d->n > d->n_committed) {
         struct nf_extent *last = &d->list[d->n - 1].pages;
-        uint64_t *pushed = &d->list[d->n - 1].pushed;
-        if (last->first + last->count == first &&
-            *pushed + count == nf->space.pushed) {
+        if (last->first + last->count == first) {
             last->count += count;
-            *pushed = nf->space.pushed;
+            d->list[d->n - 1].pushed = nf->space.pushed;
             return;
         }
     }
@@ -32,6 +30,7 @@ void nf_discard_note(struct nf *nf, uint64_t first, uint64_t count)
         d->list[d->n].pages.first = first;
         d->list[d->n].pages.count = count;
         d->list[d->n].pushed = nf->space.pushed;
+        d->list[d->n].before = nf->space.hist[0];
         d->n++;
     }
 }
@@ -49,9 +48,6 @@ static void discard(struct nf *nf, struct nf_extent pages)
     }
 }
 
-/* Pages leave the queue in the order in which they came: those of the first
- * taken pushes are in use again, if a view that held them was closed in the
- * middle of a transaction. */
 void nf_discard_run(struct nf *nf)
 {
     struct nf_discards *d = &nf->discards;
@@ -62,15 +58,12 @@ void nf_discard_run(struct nf *nf)
     uint64_t pages = 0;
     size_t done = 0;
     for (; done < d->n && d->list[done].pushed <= safe; done++) {
-        struct nf_extent e = d->list[done].pages;
-        uint64_t left =
-            d->list[done].pushed - nf_min_u64(d->list[done].pushed, taken);
-        if (left < e.count) {
-            e.first += e.count - left;
-            e.count = left;
+        /* A view that held them may have been closed since, and some of what
+         * their transaction freed be in use again. */
+        if (taken <= d->list[done].before) {
+            discard(nf, d->list[done].pages);
+            pages += d->list[done].pages.count;
         }
-        discard(nf, e);
-        pages += e.count;
     }
     d->n -= done;
     memmove(d->list, d->list + done, d->n * sizeof(d->list[0]));

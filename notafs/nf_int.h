@@ -190,6 +190,7 @@ struct nf_discards {
     struct {
         struct nf_extent pages;
         uint64_t pushed; /* space.pushed with them */
+        uint64_t before; /* and before their transaction */
     } list[NF_DISCARDS];
     size_t n;
     size_t n_committed;
