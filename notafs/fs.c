@@ -324,6 +324,7 @@ void nf_stats(const struct nf *nf, struct nf_stats *ret)
     memset(ret, 0, sizeof(*ret));
     ret->disk = nf->disk;
     ret->generation = nf->generation;
+    ret->newest_seen = nf->seen;
     ret->page_count = nf->page_count;
     ret->free_pages = nf_space_free_pages(nf);
     ret->free_recorded = nf->disk.profile == NF_PROFILE_MIRAGE
