@@ -7,15 +7,31 @@
  */
 #include "notafs/walk.h"
 
-static bool wanted(const struct nf *nf)
+int nf_discard_open(struct nf *nf)
 {
-    return (nf->bd.geo.caps & BD_CAP_DISCARD) != 0;
+    if ((nf->bd.geo.caps & BD_CAP_DISCARD) == 0 || nf->readonly) {
+        return 0;
+    }
+    nf->discards = nf_calloc(&nf->mem, 1, sizeof(*nf->discards));
+    return nf->discards != NULL ? 0 : NF_ENOMEM;
+}
+
+void nf_discard_close(struct nf *nf)
+{
+    nf_free(&nf->mem, nf->discards, sizeof(*nf->discards));
+}
+
+void nf_discard_forget(struct nf *nf)
+{
+    if (nf->discards != NULL) {
+        nf->discards->n = nf->discards->n_committed;
+    }
 }
 
 void nf_discard_note(struct nf *nf, uint64_t first, uint64_t count)
 {
-    struct nf_discards *d = &nf->discards;
-    if (!wanted(nf)) {
+    struct nf_discards *d = nf->discards;
+    if (d == NULL) {
         return;
     }
     if (d->n > d->n_committed) {
@@ -50,7 +66,10 @@ static void discard(struct nf *nf, struct nf_extent pages)
 
 void nf_discard_run(struct nf *nf)
 {
-    struct nf_discards *d = &nf->discards;
+    struct nf_discards *d = nf->discards;
+    if (d == NULL) {
+        return;
+    }
     const struct nf_space *space = &nf->space;
     uint64_t safe = space->pushed - nf_space_held(nf);
     uint64_t taken =
@@ -88,13 +107,13 @@ int nf_trim(struct nf *nf)
     if (nf->in_txn || nf->views != NULL) {
         return nf_fail(nf, NF_EBUSY, NF_NOWHERE, "trim");
     }
-    if (!wanted(nf) || nf->format->rope_punch == NULL) {
+    if (nf->discards == NULL || nf->format->rope_punch == NULL) {
         return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "trim");
     }
     int err = 0;
-    for (uint64_t i = 0; err == 0 && i < nf_space_keep(nf); i++) {
+    while (err == 0 && nf_space_held(nf) > 0) {
         err = nf_txn_begin(nf, 0, true);
-        if (err == 0 && nf_space_held(nf) > 0) {
+        if (err == 0) {
             err = nf_sync(nf);
         }
     }

@@ -64,6 +64,7 @@ static void free_handle(struct nf *nf)
 {
     struct nf_mem mem = nf->mem;
     nf_cache_close(nf);
+    nf_discard_close(nf);
     nf_free(&mem, nf->scratch, nf->disk.page_size);
     nf_free(&mem, nf, sizeof(*nf));
 }
@@ -105,7 +106,7 @@ static int new_handle(struct bd *bd, const struct nf_env *env,
     err = nf_cache_open(nf, cache);
     if (err == 0) {
         nf->scratch = nf_alloc_aligned(&nf->mem, disk.page_size, 4096);
-        err = nf->scratch == NULL ? NF_ENOMEM : 0;
+        err = nf->scratch == NULL ? NF_ENOMEM : nf_discard_open(nf);
     }
     if (err == 0 && !nf->readonly && (bd->geo.caps & BD_CAP_READONLY) != 0) {
         err = NF_EROFS;
@@ -306,7 +307,7 @@ int nf_abort(struct nf *nf)
     nf->commit_failed = err != 0;
     nf->in_txn = false;
     nf->space.bump_at_begin = nf->space.free_start;
-    nf->discards.n = nf->discards.n_committed;
+    nf_discard_forget(nf);
     /* Stale handles go by ids: none is given twice. */
     nf->counts.next_id = nf_max_u64(next_id, nf->counts.next_id);
     if (err == 0) {

@@ -235,7 +235,7 @@ struct nf {
     const struct nf_codec *codec;
     struct nf_cache cache;
     struct nf_space space;
-    struct nf_discards discards;
+    struct nf_discards *discards; /* NULL: the device has no use for them */
     struct nf_counts counts;
     uint64_t page_count;
     uint64_t generation; /* committed, or viewed */
@@ -519,6 +519,12 @@ uint64_t nf_space_held(const struct nf *nf);
 uint64_t nf_space_free_pages(const struct nf *nf);
 
 /* ---- discard.c ------------------------------------------------------ */
+
+NF_MUST_USE int nf_discard_open(struct nf *nf);
+void nf_discard_close(struct nf *nf);
+
+/* After an abort: what it would have freed. */
+void nf_discard_forget(struct nf *nf);
 
 /* Pages were freed: the device may be told so in good time. */
 void nf_discard_note(struct nf *nf, uint64_t first, uint64_t count);

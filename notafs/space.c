@@ -16,9 +16,9 @@
  */
 #include "notafs/nf_int.h"
 
-#define RELIEVE_AT   (NF_TAIL_RANGES - 64) /* room for what spilling frees */
-#define COMMIT_PAGES 12 /* of queue and roots, that a commit may take */
-#define PATH_PAGES   12 /* of a rope, that cutting it may copy */
+#define RELIEVE_AT (NF_TAIL_RANGES - 64) /* room for what spilling frees */
+#define ROOT_PAGES 8  /* of mirage, for the leaves of a new root */
+#define WIDEST_PTR 24 /* bytes of an entry of any inner page, at most */
 
 uint64_t nf_space_keep(const struct nf *nf)
 {
@@ -52,13 +52,31 @@ uint64_t nf_space_free_pages(const struct nf *nf)
            space->queue_pages;
 }
 
+/* Levels that a tree over all of the disk can have, at most. */
+static uint64_t levels(const struct nf *nf)
+{
+    uint64_t fan = nf->disk.page_size / WIDEST_PTR;
+    uint64_t n = 1;
+    for (uint64_t pages = nf->page_count; pages > fan; pages /= fan) {
+        n++;
+    }
+    return n;
+}
+
+/* What a commit may take beside the table: the queue's two edges, and roots. */
+static uint64_t commit_pages(const struct nf *nf)
+{
+    return ROOT_PAGES + 2 * levels(nf);
+}
+
 /* Removing everything at once copies all pages of the file table, and writes
- * all of the disk's pages as ranges into the queue, at worst each alone. */
+ * all of the disk's pages as ranges into the queue, at worst each alone;
+ * cutting a file copies a path of its rope. */
 static uint64_t reserve(const struct nf *nf)
 {
     uint64_t per_page = nf->disk.page_size / 8 - 1;
-    uint64_t pages = COMMIT_PAGES + PATH_PAGES + nf->page_count / per_page +
-                     nf->format->table_need(nf, 2);
+    uint64_t pages = commit_pages(nf) + levels(nf) + 1 +
+                     nf->page_count / per_page + nf->format->table_need(nf, 2);
     if (nf->format->table_pages != NULL) {
         pages += nf->format->table_pages(nf);
     }
@@ -68,7 +86,7 @@ static uint64_t reserve(const struct nf *nf)
 uint64_t nf_space_usable(const struct nf *nf, bool freeing)
 {
     uint64_t pages = nf_space_free_pages(nf) - nf_space_held(nf);
-    uint64_t kept = freeing ? COMMIT_PAGES : reserve(nf);
+    uint64_t kept = freeing ? commit_pages(nf) : reserve(nf);
     return pages > kept ? pages - kept : 0;
 }
 
