@@ -359,7 +359,7 @@ static int get_entry(struct reader *r, uint64_t dir, struct mirage_entry **ret)
 {
     struct nf *nf = r->nf;
     struct mirage_entry *entry = NULL;
-    uint64_t name_len;
+    uint64_t name_len = 0;
     uint64_t tag = 0;
     uint8_t time[8];
     int err = get_varint(r, &name_len);
@@ -409,8 +409,8 @@ static int get_entry(struct reader *r, uint64_t dir, struct mirage_entry **ret)
 static int get_tree(struct reader *r)
 {
     struct mirage_entry *dir = NULL; /* the one being read; NULL: the root */
-    uint64_t left;
-    uint64_t tag;
+    uint64_t left = 0;
+    uint64_t tag = 0;
     int err = get_varint(r, &tag);
     if (err == 0 && tag != TAG_DIR) {
         err = malformed(r, "root of the file table");
