@@ -40,7 +40,7 @@
 #define MIRAGE_MIN_PAGE    512
 #define MIRAGE_MAX_PAGE    4096
 #define MIRAGE_MAX_BYTES   INT32_MAX /* OCaml Notafs reads keys as signed */
-#define MIRAGE_MAX_NAME    1024      /* of names made here; any is read */
+#define MIRAGE_MAX_NAME    255       /* of names made here; any is read */
 #define MIRAGE_ROPE_HEAD   4         /* bytes before the entries of a node */
 #define MIRAGE_QUEUE_HEAD  3
 #define MIRAGE_DEPTH       64 /* levels of a tree */
