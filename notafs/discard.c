@@ -104,21 +104,15 @@ static void discard_free(void *ctx, const struct nf_finding *finding)
 
 int nf_trim(struct nf *nf)
 {
-    if (nf->in_txn || nf->views != NULL) {
-        return nf_fail(nf, NF_EBUSY, NF_NOWHERE, "trim");
-    }
     if (nf->discards == NULL || nf->format->rope_punch == NULL) {
         return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "trim");
     }
-    int err = 0;
-    while (err == 0 && nf_space_held(nf) > 0) {
-        err = nf_txn_begin(nf, 0, true);
-        if (err == 0) {
-            err = nf_sync(nf);
-        }
+    int err = nf_txn_release(nf);
+    if (err != 0) {
+        return err;
     }
     struct nf_walk *walk = nf_alloc(&nf->mem, sizeof(*walk));
-    if (err == 0 && walk == NULL) {
+    if (walk == NULL) {
         err = nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "trim");
     }
     if (err == 0) {

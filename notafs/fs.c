@@ -270,6 +270,19 @@ int nf_txn_begin(struct nf *nf, uint64_t pages, bool freeing)
     return err;
 }
 
+int nf_txn_release(struct nf *nf)
+{
+    if (nf->in_txn || nf->views != NULL) {
+        return nf_fail(nf, NF_EBUSY, NF_NOWHERE, "transaction or view");
+    }
+    int err = nf_txn_begin(nf, 0, true);
+    nf->in_txn = false;
+    for (uint64_t i = 0; err == 0 && i < 2 * nf_space_keep(nf); i++) {
+        err = nf_space_held(nf) > 0 ? commit(nf) : 0;
+    }
+    return err;
+}
+
 int nf_txn_fail(struct nf *nf, int err)
 {
     nf->failed = err;

@@ -544,6 +544,10 @@ NF_MUST_USE int nf_verify(struct nf *nf);
  */
 NF_MUST_USE int nf_txn_begin(struct nf *nf, uint64_t pages, bool freeing);
 
+/* Make commits until no generation that is kept reaches a free page. NF_EBUSY
+ * in a transaction, and while a view is open. */
+NF_MUST_USE int nf_txn_release(struct nf *nf);
+
 /* A change failed half-way: the transaction cannot be committed. Returns err.
  */
 int nf_txn_fail(struct nf *nf, int err);

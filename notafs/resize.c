@@ -75,24 +75,27 @@ int nf_resize(struct nf *nf, uint64_t page_count)
     if (nf->format->min_pages == NULL) {
         return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "resize");
     }
-    if (nf->in_txn) {
-        return nf_fail(nf, NF_EBUSY, NF_NOWHERE, "resize in a transaction");
-    }
     if (page_count > nf->bd.geo.page_count ||
         page_count < nf->format->min_pages(nf)) {
         return nf_fail_value(nf, NF_ERANGE, NF_NOWHERE, "resize",
                              nf->bd.geo.page_count, page_count);
     }
-    if (page_count < nf->page_count) {
+    uint64_t gone = nf->page_count - nf_min_u64(page_count, nf->page_count);
+    if (gone > 0) {
+        err = nf_txn_release(nf);
+    } else if (nf->in_txn) {
+        err = nf_fail(nf, NF_EBUSY, NF_NOWHERE, "transaction");
+    }
+    if (err == 0 && gone > 0) {
         err = check_tail(nf, page_count);
     }
     if (err == 0) {
-        err = nf_txn_begin(nf, 0, true);
+        err = nf_txn_begin(nf, gone, gone == 0);
     }
-    if (err != 0 || page_count == nf->page_count) {
+    if (err != 0) {
         return err;
     }
-    if (page_count > nf->page_count) {
+    if (gone == 0) {
         nf->page_count = page_count;
         return 0;
     }

@@ -371,6 +371,8 @@ NF_MUST_USE int nf_view_open(struct nf *nf, uint64_t number, size_t cache_bytes,
  * that nf_sync commits. Shrinking needs the pages beyond to be free: NF_EBUSY,
  * and last_error's page says which one is not. Growing needs a device of that
  * length: NF_ERANGE. The device may be cut after the nf_sync.
+ * Errors:  NF_EBUSY: in a transaction, or to shrink while a view is open;
+ *          NF_ENOSPC: what is left would be too small.
  */
 NF_MUST_USE int nf_resize(struct nf *nf, uint64_t page_count);
 
