@@ -261,7 +261,8 @@ int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
         }
         if (rope->height > 0 && err == 0 && node == NULL) {
             uint64_t hole = next - page;
-            part = hole > len / size ? len : nf_min_u64(len, hole * size - in);
+            part = hole > (in + len) / size ? len
+                                            : nf_min_u64(len, hole * size - in);
             memset(buf, 0, part);
         }
         for (uint32_t i = (uint32_t)(page % fan);
