@@ -55,9 +55,9 @@ enum pk_strategy {
 
 /* All that a store does not record about itself. */
 struct pk_config {
-    char hash[16];        /* family: blake2b blake2s sha1 sha256 sha512 rmd160 */
-    uint32_t hash_len;    /* bytes of a digest */
-    uint32_t entries;     /* fan-out of inodes, a power of two in 2..1024 */
+    char hash[16];     /* family: blake2b blake2s sha1 sha256 sha512 rmd160 */
+    uint32_t hash_len; /* bytes of a digest */
+    uint32_t entries;  /* fan-out of inodes, a power of two in 2..1024 */
     uint32_t stable_hash; /* roots with at most this many hash like a list */
     enum pk_schema schema;
     enum pk_child_order order;
@@ -305,9 +305,8 @@ typedef int (*pk_diff_fn)(void *arg, struct pk_path path,
 
 /* The differences, in order of path. Cost: what has equal hashes is not looked
  * into. */
-NF_MUST_USE int pk_tree_diff(struct pk_tree *old_tree,
-                             struct pk_tree *new_tree, pk_diff_fn fn,
-                             void *arg);
+NF_MUST_USE int pk_tree_diff(struct pk_tree *old_tree, struct pk_tree *new_tree,
+                             pk_diff_fn fn, void *arg);
 
 /* --------------------------------------------------------------- commits */
 

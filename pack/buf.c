@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Growing bytes, and the repr encodings of spec 0.1 on top: fixed-width
+ * integers big-endian, lengths LEB128 with seven bits a byte, low bits first.
+ */
+#include "pack/buf.h"
+
+#include <string.h>
+
+#include "notafs/platform/codec.h"
+
+void pk_buf_deinit(struct pk_buf *b)
+{
+    nf_free(b->mem, b->p, b->cap);
+    b->p = NULL;
+    b->len = 0;
+    b->cap = 0;
+}
+
+void pk_buf_clear(struct pk_buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+uint8_t *pk_buf_grow(struct pk_buf *b, size_t len)
+{
+    uint8_t *p;
+    size_t cap;
+
+    if (b->failed || len > SIZE_MAX / 4 - b->len) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->p == NULL || b->len + len > b->cap) {
+        cap = b->cap * 2 > b->len + len ? b->cap * 2 : b->len + len + 64;
+        p = nf_realloc(b->mem, b->p, b->cap, cap);
+        if (p == NULL) {
+            b->failed = true;
+            return NULL;
+        }
+        b->p = p;
+        b->cap = cap;
+    }
+    p = b->p + b->len;
+    b->len += len;
+    return p;
+}
+
+void pk_put(struct pk_buf *b, const uint8_t *p, size_t len)
+{
+    uint8_t *to = pk_buf_grow(b, len);
+
+    if (to != NULL && len > 0) {
+        memcpy(to, p, len);
+    }
+}
+
+void pk_put_u8(struct pk_buf *b, uint8_t v)
+{
+    pk_put(b, &v, 1);
+}
+
+void pk_put_be32(struct pk_buf *b, uint32_t v)
+{
+    uint8_t *to = pk_buf_grow(b, 4);
+
+    if (to != NULL) {
+        nf_put_be32(to, v);
+    }
+}
+
+void pk_put_be64(struct pk_buf *b, uint64_t v)
+{
+    uint8_t *to = pk_buf_grow(b, 8);
+
+    if (to != NULL) {
+        nf_put_be64(to, v);
+    }
+}
+
+void pk_put_varint(struct pk_buf *b, uint64_t v)
+{
+    for (; v >= 128; v >>= 7) {
+        pk_put_u8(b, (uint8_t)(v | 128));
+    }
+    pk_put_u8(b, (uint8_t)v);
+}
+
+void pk_put_boxed(struct pk_buf *b, struct pk_slice s)
+{
+    pk_put_varint(b, s.len);
+    pk_put(b, s.p, s.len);
+}
+
+size_t pk_varint_len(uint64_t v)
+{
+    size_t n = 1;
+
+    for (; v >= 128; v >>= 7) {
+        n++;
+    }
+    return n;
+}

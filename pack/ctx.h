@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* What every part of an open store shares: memory, and its last error. */
+#ifndef PK_CTX_H
+#define PK_CTX_H
+
+#include <notafs/platform.h>
+
+#include "notafs/platform/mem.h"
+
+struct pk_ctx {
+    const struct nf_env *env;
+    struct nf_mem mem;
+    struct nf_error_info err;
+};
+
+/* Set down where and why a call fails; returns err. file may be NULL, off
+ * NF_NOWHERE, what is static text. A breakpoint here sees all corruption. */
+int pk_fail(struct pk_ctx *ctx, int err, const char *file, uint64_t off,
+            const char *what);
+
+/* As pk_fail, for a number that is not what it should be. */
+int pk_fail_number(struct pk_ctx *ctx, int err, const char *file,
+                   uint64_t expected, uint64_t found, const char *what);
+
+/* Memory ran out. */
+int pk_fail_mem(struct pk_ctx *ctx);
+
+#endif

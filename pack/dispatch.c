@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Offset -> file (spec 8.7): at or beyond the suffix's start, the chunks;
+ * before it the prefix; what the prefix does not hold, the lower layer. An
+ * object is the same bytes wherever it is found, but for the kind byte of the
+ * GC target's parents.
+ *
+ * Heads of entries, which every inode's load reads for all its children, go
+ * through lines: 4 KiB each, found by the offset's page. A line of the suffix
+ * begins at a page, so that it serves what stands before its first use; one of
+ * the prefix begins where it was asked for, as what is before may be a hole.
+ */
+#include <string.h>
+
+#include "notafs/platform/checked.h"
+#include "pack/manager.h"
+
+enum { LINE_LEN = 4096 };
+
+uint64_t pk_store_end(const struct pk_store *store)
+{
+    return store->control.suffix_start + pk_suffix_end(&store->suffix) -
+           store->control.dead;
+}
+
+const char *pk_store_where(const struct pk_store *store, uint64_t off)
+{
+    uint64_t soff;
+    size_t i = store->suffix.n_chunks;
+
+    if (off < store->control.suffix_start) {
+        return store->prefix.ctx != NULL ? store->prefix.data.name : "volume";
+    }
+    soff = off - store->control.suffix_start + store->control.dead;
+    while (i > 1 && store->suffix.chunks[i - 1].soff > soff) {
+        i--;
+    }
+    return i == 0 ? "store.suffix" : store->suffix.chunks[i - 1].file.name;
+}
+
+int pk_store_fail(struct pk_store *store, int err, uint64_t off,
+                  const char *what)
+{
+    return pk_fail(&store->ctx, err, pk_store_where(store, off), off, what);
+}
+
+int pk_store_read(struct pk_store *store, uint64_t off, uint8_t *buf,
+                  size_t len, size_t *ret_len)
+{
+    uint64_t start = store->control.suffix_start;
+    int err = NF_EC_NO_OBJECT;
+
+    if (off >= start) {
+        if (off < pk_store_end(store)) {
+            return pk_suffix_read(&store->suffix,
+                                  off - start + store->control.dead, buf, len,
+                                  ret_len);
+        }
+        return pk_store_fail(store, err, off, "offset beyond the end");
+    }
+    if (store->prefix.ctx != NULL) {
+        err = pk_sparse_read(&store->prefix, off, buf, len, ret_len);
+    }
+    if (err == NF_EC_NO_OBJECT) {
+        err = pk_lower_read(&store->lower, off, buf, len, ret_len);
+    }
+    return err == NF_EC_NO_OBJECT ? pk_store_fail(store, err, off, "collected")
+                                  : err;
+}
+
+void pk_store_drop_lines(struct pk_store *store)
+{
+    for (size_t i = 0; i < store->n_lines; i++) {
+        store->lines[i].off = NF_NOWHERE;
+    }
+}
+
+int pk_store_read_head(struct pk_store *store, uint64_t off, uint8_t *buf,
+                       size_t len, size_t *ret_len)
+{
+    size_t i = (size_t)(off / LINE_LEN) & (store->n_lines - 1);
+    struct pk_line *line = &store->lines[i];
+    uint8_t *bytes = store->line_bytes + i * LINE_LEN;
+    uint64_t from = off;
+    size_t got = 0;
+    int err;
+
+    if (line->off != NF_NOWHERE && off >= line->off &&
+        off - line->off + len <= line->len) {
+        memcpy(buf, bytes + (off - line->off), len);
+        *ret_len = len;
+        return 0;
+    }
+    if (off % LINE_LEN + len > LINE_LEN) {
+        return pk_store_read(store, off, buf, len, ret_len);
+    }
+    if (off >= store->control.suffix_start) {
+        from = nf_max_u64(off - off % LINE_LEN, store->control.suffix_start);
+    }
+    line->off = NF_NOWHERE;
+    err = pk_store_read(store, from, bytes, LINE_LEN, &got);
+    if (err != 0) {
+        return err;
+    }
+    line->off = from;
+    line->len = (uint32_t)got;
+    if (off - from >= got) {
+        return pk_store_fail(store, NF_EC_NO_OBJECT, off, "offset");
+    }
+    *ret_len = (size_t)nf_min_u64(len, got - (off - from));
+    memcpy(buf, bytes + (off - from), *ret_len);
+    return 0;
+}

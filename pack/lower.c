@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Volumes, all opened with the store. The limits in a volume's control say
+ * which offsets it was made for; its mapping may begin below, with a copy of
+ * the prefix of that time (spec 8.5), which serves when an earlier volume has
+ * been lost.
+ */
+#include "pack/lower.h"
+
+#include <string.h>
+
+#include "notafs/platform/assert.h"
+
+enum { LOWER_MAX_VOLUMES = 1 << 16 };
+
+void pk_volume_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n, const char *part)
+{
+    size_t len = strlen(part);
+    size_t at;
+
+    pk_name(buf, "volume.", n, "/volume.");
+    at = strlen(buf);
+    nf_assert(at + len <= PK_VFS_NAME_MAX);
+    memcpy(buf + at, part, len + 1);
+}
+
+static int volume_open(struct pk_lower *lower, uint64_t n,
+                       struct pk_volume *volume)
+{
+    char control_name[PK_VFS_NAME_MAX + 1];
+    char data_name[PK_VFS_NAME_MAX + 1];
+    char mapping_name[PK_VFS_NAME_MAX + 1];
+    uint8_t raw[PK_VOLUME_CONTROL_LEN + 1];
+    struct pk_file file = {0};
+    size_t len = 0;
+    int err;
+
+    pk_volume_name(control_name, n, "control");
+    pk_volume_name(data_name, n, "data");
+    pk_volume_name(mapping_name, n, "mapping");
+    err = pk_file_open(lower->ctx, lower->vfs, control_name, 0, &file);
+    if (err == NF_ENOENT) {
+        volume->empty = true;
+        return 0;
+    }
+    if (err == 0) {
+        err = pk_file_read_some(&file, 0, raw, sizeof(raw), &len);
+    }
+    (void)pk_file_close(&file); /* only read */
+    if (err == 0) {
+        err = pk_volume_control_decode(lower->ctx, control_name, raw, len,
+                                       &volume->control);
+    }
+    if (err == 0) {
+        err = pk_sparse_open(lower->ctx, lower->vfs, data_name, mapping_name,
+                             volume->control.mapping_end, &volume->sparse);
+    }
+    return err;
+}
+
+int pk_lower_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, uint64_t n,
+                  struct pk_lower *lower)
+{
+    int err = 0;
+
+    *lower = (struct pk_lower){.ctx = ctx, .vfs = vfs};
+    if (n == 0 || vfs == NULL) {
+        return 0;
+    }
+    if (n > LOWER_MAX_VOLUMES) {
+        return pk_fail(ctx, NF_EC_CONTROL, "store.control", NF_NOWHERE,
+                       "number of volumes");
+    }
+    lower->volumes = nf_calloc(&ctx->mem, (size_t)n, sizeof(struct pk_volume));
+    if (lower->volumes == NULL) {
+        return pk_fail_mem(ctx);
+    }
+    lower->n_volumes = (size_t)n;
+    for (size_t i = 0; i < lower->n_volumes && err == 0; i++) {
+        err = volume_open(lower, i, &lower->volumes[i]);
+    }
+    return err;
+}
+
+int pk_lower_close(struct pk_lower *lower)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < lower->n_volumes; i++) {
+        int e = pk_sparse_close(&lower->volumes[i].sparse);
+
+        err = err == 0 ? e : err;
+    }
+    if (lower->volumes != NULL) {
+        nf_free(&lower->ctx->mem, lower->volumes,
+                lower->n_volumes * sizeof(*lower->volumes));
+    }
+    *lower = (struct pk_lower){0};
+    return err;
+}
+
+int pk_lower_read(struct pk_lower *lower, uint64_t off, uint8_t *buf,
+                  size_t len, size_t *ret_len)
+{
+    for (int within = 1; within >= 0; within--) {
+        for (size_t i = 0; i < lower->n_volumes; i++) {
+            struct pk_volume *v = &lower->volumes[i];
+            bool holds = off >= v->control.start && off < v->control.end;
+            int err;
+
+            if (v->empty || holds != (within == 1)) {
+                continue;
+            }
+            err = pk_sparse_read(&v->sparse, off, buf, len, ret_len);
+            if (err != NF_EC_NO_OBJECT) {
+                return err;
+            }
+        }
+    }
+    return NF_EC_NO_OBJECT;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The lower layer: volumes of archived objects (spec 8.5), the folders
+ * volume.N with volume.data, volume.mapping and volume.control. A volume
+ * without control file is empty.
+ */
+#ifndef PK_LOWER_H
+#define PK_LOWER_H
+
+#include "pack/control.h"
+#include "pack/sparse.h"
+
+struct pk_volume {
+    struct pk_volume_control control;
+    bool empty;
+    struct pk_sparse sparse; /* open unless empty */
+};
+
+struct pk_lower {
+    struct pk_ctx *ctx;
+    const struct pk_vfs *vfs; /* NULL: no lower layer */
+    struct pk_volume *volumes;
+    size_t n_volumes;
+};
+
+/* Open n volumes; vfs may be NULL when n is 0. Errors: NF_EC_VOLUME. */
+NF_MUST_USE int pk_lower_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                              uint64_t n, struct pk_lower *lower);
+int pk_lower_close(struct pk_lower *lower);
+
+/* As pk_sparse_read, in whichever volume holds off: the one whose limits say
+ * so first, then any. */
+NF_MUST_USE int pk_lower_read(struct pk_lower *lower, uint64_t off,
+                              uint8_t *buf, size_t len, size_t *ret_len);
+
+/* "volume.N/volume." ++ part */
+void pk_volume_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n,
+                    const char *part);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The files of an open store, and the order in which they are written.
+ *
+ * An offset is global: bytes from the store's first day on. Those before the
+ * suffix's start are in the prefix or the lower layer, or gone.
+ */
+#ifndef PK_MANAGER_H
+#define PK_MANAGER_H
+
+#include <notafs/pack.h>
+
+#include "pack/branches.h"
+#include "pack/control.h"
+#include "pack/ctx.h"
+#include "pack/dict.h"
+#include "pack/entry.h"
+#include "pack/index.h"
+#include "pack/lower.h"
+#include "pack/preimage.h"
+#include "pack/sparse.h"
+#include "pack/suffix.h"
+
+struct pk_inode;
+
+/* Clean inodes, least recently used first to go (objects.c). */
+struct pk_cache {
+    struct pk_inode **slots;
+    size_t n_slots; /* a power of two */
+    size_t n;
+    size_t len; /* bytes */
+    size_t max_len;
+    struct pk_inode *newest;
+    struct pk_inode *oldest;
+};
+
+/* A line of recently read bytes, for the many small reads of heads. */
+struct pk_line {
+    uint64_t off; /* NF_NOWHERE: empty */
+    uint32_t len;
+};
+
+struct pk_store {
+    struct pk_ctx ctx;
+    struct pk_scheme scheme;
+    enum pk_strategy strategy;
+    uint32_t flags; /* enum pk_open_flags */
+    const struct pk_vfs *vfs;
+    const struct pk_vfs *lower_vfs;
+    uint64_t index_log_entries;
+    void *lock;
+    bool legacy;               /* V1 or V2, read as it is */
+    bool dirty;                /* something is not yet durable */
+    bool failed;               /* a flush failed half way */
+    struct pk_control control; /* as on disk */
+    struct pk_dict dict;
+    struct pk_suffix suffix;
+    struct pk_sparse prefix; /* open when generation > 0 */
+    struct pk_lower lower;
+    struct pk_index index;
+    struct pk_branches branches;
+    struct pk_cache cache;
+    struct pk_line *lines;
+    uint8_t *line_bytes;
+    size_t n_lines;
+    struct pk_buf entry_buf; /* an entry being read */
+    struct pk_buf scratch;   /* a pre-image or an entry being made */
+    struct pk_counters counters;
+};
+
+/* Open all files. On error too, pk_store_close releases what there is. */
+NF_MUST_USE int pk_store_open(struct pk_store *store, const struct nf_env *env,
+                              const struct pk_open *opts);
+int pk_store_close(struct pk_store *store);
+
+/* Write everything out: dictionary and suffix, then the control file that
+ * names them, then the index that refers to them; all durable at the end. */
+NF_MUST_USE int pk_store_flush(struct pk_store *store);
+
+/* A reader: take in what the writer flushed: the index first, so that every
+ * hash that it knows has its data. */
+NF_MUST_USE int pk_store_reload(struct pk_store *store);
+
+NF_MUST_USE int pk_store_split(struct pk_store *store);
+
+/* Replace the control file. */
+NF_MUST_USE int pk_store_write_control(struct pk_store *store,
+                                       const struct pk_control *control);
+
+/* ------------------------------------------------- reading (dispatch.c) */
+
+/* The offset behind the last entry. */
+uint64_t pk_store_end(const struct pk_store *store);
+
+/* At most len bytes at off, wherever they are; *ret_len > 0. Errors:
+ * NF_EC_NO_OBJECT: nowhere. */
+NF_MUST_USE int pk_store_read(struct pk_store *store, uint64_t off,
+                              uint8_t *buf, size_t len, size_t *ret_len);
+
+/* As pk_store_read, of at most PK_HEAD_MAX bytes, through the lines. */
+NF_MUST_USE int pk_store_read_head(struct pk_store *store, uint64_t off,
+                                   uint8_t *buf, size_t len, size_t *ret_len);
+
+/* Forget what the lines hold. */
+void pk_store_drop_lines(struct pk_store *store);
+
+/* The file that an offset is read from, for messages. */
+const char *pk_store_where(const struct pk_store *store, uint64_t off);
+
+/* Set down an error at a global offset; returns err. */
+int pk_store_fail(struct pk_store *store, int err, uint64_t off,
+                  const char *what);
+
+#endif

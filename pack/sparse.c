@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Prefixes and volumes: a mapping and the bytes that it maps (spec 8.2;
+ * sparse.h has the layout). The whole mapping is validated when opened, page
+ * by page, and again page by page as it is read later; memory is 8 bytes for
+ * 64 records.
+ */
+#include "pack/sparse.h"
+
+#include <string.h>
+
+#include "notafs/platform/checked.h"
+#include "notafs/platform/codec.h"
+#include "pack/cursor.h"
+
+static int sparse_bad(struct pk_sparse *sparse, uint64_t record)
+{
+    return pk_fail(sparse->ctx, NF_EC_MAPPING, sparse->mapping.name,
+                   record * PK_MAPPING_RECORD_LEN, "mapping record");
+}
+
+/* Bring a page of records into memory. */
+static int sparse_load(struct pk_sparse *sparse, uint64_t page)
+{
+    uint8_t raw[16 * PK_MAPPING_RECORD_LEN];
+    uint64_t first = page * PK_SPARSE_PAGE_RECORDS;
+    uint64_t n = nf_min_u64(PK_SPARSE_PAGE_RECORDS, sparse->n_records - first);
+
+    if (sparse->page == page) {
+        return 0;
+    }
+    sparse->page = NF_NOWHERE;
+    for (uint64_t i = 0; i < n; i++) {
+        struct pk_range_record *r = &sparse->records[i];
+        const uint8_t *p = raw + i % 16 * PK_MAPPING_RECORD_LEN;
+
+        if (i % 16 == 0) {
+            int err = pk_file_read(
+                &sparse->mapping, (first + i) * PK_MAPPING_RECORD_LEN, raw,
+                (size_t)nf_min_u64(16, n - i) * PK_MAPPING_RECORD_LEN);
+
+            if (err != 0) {
+                return err;
+            }
+        }
+        r->off = nf_get_le64(p);
+        r->poff = nf_get_le64(p + 8);
+        r->len = nf_get_le64(p + 16);
+        if (r->off > PK_INT63_MAX || r->poff > PK_INT63_MAX || r->len == 0 ||
+            r->len > PK_INT63_MAX) {
+            return sparse_bad(sparse, first + i);
+        }
+    }
+    sparse->page = page;
+    return 0;
+}
+
+/* Order and contiguity of all records, and a sample of each page. */
+static int sparse_validate(struct pk_sparse *sparse)
+{
+    uint64_t off = 0;
+    uint64_t poff = 0;
+    uint64_t size = 0;
+
+    for (uint64_t i = 0; i < sparse->n_records; i++) {
+        struct pk_range_record r;
+        int err = pk_sparse_record(sparse, i, &r);
+
+        if (err != 0) {
+            return err;
+        }
+        if (i == 0) {
+            poff = r.poff;
+        }
+        if (r.off < off || r.poff != poff) {
+            return sparse_bad(sparse, i);
+        }
+        off = r.off + r.len;
+        poff += r.len;
+        if (i % PK_SPARSE_PAGE_RECORDS == 0) {
+            sparse->samples[i / PK_SPARSE_PAGE_RECORDS] = r.off;
+        }
+    }
+    if (sparse->n_records > 0) {
+        int err = pk_file_size(&sparse->data, &size);
+
+        if (err != 0) {
+            return err;
+        }
+    }
+    if (poff > size) {
+        return pk_fail_number(sparse->ctx, NF_EC_SHORT_FILE, sparse->data.name,
+                              poff, size, "length");
+    }
+    return 0;
+}
+
+int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                   const char *data_name, const char *mapping_name,
+                   uint64_t mapping_len, struct pk_sparse *sparse)
+{
+    uint64_t size = 0;
+    uint64_t n_pages;
+    int err;
+
+    memset(sparse, 0, sizeof(*sparse));
+    sparse->ctx = ctx;
+    sparse->page = NF_NOWHERE;
+    err = pk_file_open(ctx, vfs, data_name, 0, &sparse->data);
+    if (err == 0) {
+        err = pk_file_open(ctx, vfs, mapping_name, 0, &sparse->mapping);
+    }
+    if (err == 0) {
+        err = pk_file_size(&sparse->mapping, &size);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (mapping_len == NF_NOWHERE) {
+        mapping_len = size;
+    }
+    if (mapping_len > size || mapping_len % PK_MAPPING_RECORD_LEN != 0) {
+        return pk_fail_number(ctx, NF_EC_MAPPING, mapping_name, mapping_len,
+                              size, "length");
+    }
+    sparse->n_records = mapping_len / PK_MAPPING_RECORD_LEN;
+    n_pages = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
+    if (n_pages > 0) {
+        sparse->samples = nf_calloc(&ctx->mem, (size_t)n_pages, 8);
+        if (sparse->samples == NULL) {
+            sparse->n_records = 0;
+            return pk_fail_mem(ctx);
+        }
+    }
+    return sparse_validate(sparse);
+}
+
+int pk_sparse_close(struct pk_sparse *sparse)
+{
+    uint64_t n_pages = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
+    int err;
+    int err2;
+
+    if (sparse->ctx == NULL) {
+        return 0;
+    }
+    nf_free(&sparse->ctx->mem, sparse->samples, (size_t)n_pages * 8);
+    err = pk_file_close(&sparse->data);
+    err2 = pk_file_close(&sparse->mapping);
+    memset(sparse, 0, sizeof(*sparse));
+    return err == 0 ? err2 : err;
+}
+
+int pk_sparse_record(struct pk_sparse *sparse, uint64_t i,
+                     struct pk_range_record *ret)
+{
+    int err = sparse_load(sparse, i / PK_SPARSE_PAGE_RECORDS);
+
+    if (err == 0) {
+        *ret = sparse->records[i % PK_SPARSE_PAGE_RECORDS];
+    }
+    return err;
+}
+
+/* The last record of a page that begins at off or before. */
+static size_t sparse_find_in_page(const struct pk_sparse *sparse, size_t n,
+                                  uint64_t off)
+{
+    size_t lo = 0;
+    size_t hi = n;
+
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (sparse->records[mid].off <= off) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
+int pk_sparse_read(struct pk_sparse *sparse, uint64_t off, uint8_t *buf,
+                   size_t len, size_t *ret_len)
+{
+    uint64_t lo = 0;
+    uint64_t hi = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
+    const struct pk_range_record *r;
+    uint64_t n;
+    size_t got;
+    int err;
+
+    if (hi == 0 || off < sparse->samples[0]) {
+        return NF_EC_NO_OBJECT;
+    }
+    while (hi - lo > 1) {
+        uint64_t mid = lo + (hi - lo) / 2;
+
+        if (sparse->samples[mid] <= off) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    err = sparse_load(sparse, lo);
+    if (err != 0) {
+        return err;
+    }
+    n = nf_min_u64(PK_SPARSE_PAGE_RECORDS,
+                   sparse->n_records - lo * PK_SPARSE_PAGE_RECORDS);
+    r = &sparse->records[sparse_find_in_page(sparse, (size_t)n, off)];
+    if (off < r->off || off - r->off >= r->len) {
+        return NF_EC_NO_OBJECT;
+    }
+    got = (size_t)nf_min_u64(len, r->len - (off - r->off));
+    err = pk_file_read(&sparse->data, r->poff + (off - r->off), buf, got);
+    if (err == 0) {
+        *ret_len = got;
+    }
+    return err;
+}

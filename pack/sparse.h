@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Byte ranges that a garbage collection kept (spec 8.2). A mapping is a
+ * sequence of 24-byte records, little-endian:
+ *
+ *   0  off   global offset of the range
+ *   8  poff  where it stands in the data file
+ *  16  len   bytes, > 0
+ *
+ * ascending in off, disjoint, and contiguous in poff.
+ */
+#ifndef PK_SPARSE_H
+#define PK_SPARSE_H
+
+#include "pack/file.h"
+
+enum { PK_MAPPING_RECORD_LEN = 24, PK_SPARSE_PAGE_RECORDS = 64 };
+
+struct pk_range_record {
+    uint64_t off;
+    uint64_t poff;
+    uint64_t len;
+};
+
+/* A data file and its mapping. Of the mapping every 64th record's offset is
+ * in memory, and the page of 64 that was needed last. */
+struct pk_sparse {
+    struct pk_ctx *ctx;
+    struct pk_file data;
+    struct pk_file mapping;
+    uint64_t *samples;
+    uint64_t n_records;
+    uint64_t page; /* which one is in records; NF_NOWHERE: none */
+    struct pk_range_record records[PK_SPARSE_PAGE_RECORDS];
+};
+
+/* Open both files; mapping_len bytes of the mapping count (NF_NOWHERE: all).
+ * Errors: NF_EC_MAPPING. */
+NF_MUST_USE int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                               const char *data_name, const char *mapping_name,
+                               uint64_t mapping_len, struct pk_sparse *sparse);
+int pk_sparse_close(struct pk_sparse *sparse);
+
+/* At most len bytes at global offset off, never beyond the record that holds
+ * it. Errors: NF_EC_NO_OBJECT: no record does. */
+NF_MUST_USE int pk_sparse_read(struct pk_sparse *sparse, uint64_t off,
+                               uint8_t *buf, size_t len, size_t *ret_len);
+
+/* Record i < n_records. */
+NF_MUST_USE int pk_sparse_record(struct pk_sparse *sparse, uint64_t i,
+                                 struct pk_range_record *ret);
+
+#endif
