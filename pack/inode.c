@@ -1,0 +1,794 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Stored inodes: decoding, verification, look-up, iteration (spec 3.6, 4.3;
+ * inode.h has the layout).
+ *
+ * What is decoded is validated at once: tags, ascending steps or indices, no
+ * more of them than the fan-out, dictionary ids that exist, depths, and that
+ * addresses point to smaller offsets, so that nothing can run in circles (V1
+ * entries may point ahead; their references are by hash, which cannot be
+ * circular). When first loaded an inode is hashed anew from its children's
+ * hashes, those in front of the children's entries; a child is verified in
+ * turn when it is loaded, so what a reader reaches hangs together from the
+ * commit down. A root with at most stable_hash bindings hashes as the list of
+ * all of them, which takes reading all its inodes.
+ */
+#include "pack/inode.h"
+
+#include <string.h>
+
+#include "notafs/platform/assert.h"
+#include "pack/objects.h"
+
+static int inode_bad(struct pk_store *store, uint64_t off, const char *what)
+{
+    return pk_store_fail(store, NF_EC_INODE, off, what);
+}
+
+/* --------------------------------------------------------------------- decode
+ */
+
+/* Decode the slot at the cursor. */
+static struct pk_slot inode_take_slot(const struct pk_store *store,
+                                      struct pk_cursor *c, bool tree)
+{
+    struct pk_slot slot = {0};
+    const uint8_t *hash;
+    uint8_t tag;
+
+    if (tree) {
+        uint64_t index = pk_take_varint(c);
+
+        slot.addr = pk_take_addr(c, store->scheme.hash_len);
+        slot.index = index > UINT32_MAX ? UINT32_MAX : (uint32_t)index;
+        return slot;
+    }
+    tag = pk_take_u8(c);
+    if (tag > 11) {
+        c->bad = true;
+        return slot;
+    }
+    slot.kind = tag % 3 == 2 ? PK_NODE : PK_CONTENTS;
+    if (tag < 6) {
+        slot.step = pk_dict_string(&store->dict, pk_take_varint(c));
+        c->bad = c->bad || slot.step.p == NULL;
+    } else {
+        slot.step = pk_take_boxed(c);
+    }
+    if (tag % 6 < 3) {
+        slot.addr.off = pk_take_int63(c);
+        return slot;
+    }
+    slot.addr.by_hash = true;
+    hash = pk_take(c, store->scheme.hash_len);
+    if (hash != NULL) {
+        memcpy(slot.addr.hash.b, hash, store->scheme.hash_len);
+    }
+    return slot;
+}
+
+/* Head of a body: what it is, how many slots. */
+static bool inode_take_head(const struct pk_store *store, struct pk_cursor *c,
+                            struct pk_inode *head)
+{
+    uint8_t tag = pk_take_u8(c);
+    uint64_t depth = 0;
+    uint64_t n;
+
+    head->tree = tag == 1;
+    if (head->tree) {
+        depth = pk_take_varint(c);
+        head->length = pk_take_varint(c);
+    }
+    n = pk_take_varint(c);
+    if (c->bad || tag > 1 || depth >= store->scheme.max_depth ||
+        n > store->scheme.config.entries || (head->tree && n == 0)) {
+        return false;
+    }
+    head->depth = (uint32_t)depth;
+    head->n = (uint32_t)n;
+    if (!head->tree) {
+        head->length = n;
+    }
+    return true;
+}
+
+int pk_inode_decode(struct pk_store *store, const uint8_t *p, size_t len,
+                    bool known_end, struct pk_inode **ret_inode)
+{
+    struct pk_cursor c = pk_cursor_of(p, len);
+    struct pk_inode head = {0};
+    struct pk_inode *inode;
+    struct pk_slot last = {0};
+    size_t size;
+
+    if (!inode_take_head(store, &c, &head)) {
+        return NF_EC_INODE;
+    }
+    size = sizeof(head) + head.n * (sizeof(uint32_t) + store->scheme.hash_len) +
+           len;
+    inode = nf_calloc(&store->ctx.mem, 1, size);
+    if (inode == NULL) {
+        return pk_fail_mem(&store->ctx);
+    }
+    *inode = head;
+    inode->size = size;
+    inode->at = (uint32_t *)(void *)(inode + 1);
+    inode->hashes = (uint8_t *)(inode->at + head.n);
+    inode->raw = inode->hashes + head.n * store->scheme.hash_len;
+    inode->raw_len = len;
+    memcpy(inode->hashes + head.n * store->scheme.hash_len, p, len);
+    c = pk_cursor_of(inode->raw, len);
+    (void)inode_take_head(store, &c, &head); /* as above */
+    for (uint32_t i = 0; i < inode->n && !c.bad; i++) {
+        struct pk_slot slot;
+
+        inode->at[i] = (uint32_t)pk_cursor_pos(&c);
+        slot = inode_take_slot(store, &c, inode->tree);
+        if (inode->tree ? slot.index >= store->scheme.config.entries ||
+                              (i > 0 && slot.index <= last.index)
+                        : i > 0 && pk_step_compare(last.step, slot.step) >= 0) {
+            c.bad = true;
+        }
+        last = slot;
+    }
+    if (c.bad || (known_end && c.p != c.end)) {
+        nf_free(&store->ctx.mem, inode, size);
+        return NF_EC_INODE;
+    }
+    inode->raw_len = pk_cursor_pos(&c);
+    *ret_inode = inode;
+    return 0;
+}
+
+void pk_inode_slot(const struct pk_store *store, const struct pk_inode *inode,
+                   uint32_t i, struct pk_slot *ret)
+{
+    struct pk_cursor c =
+        pk_cursor_of(inode->raw + inode->at[i], inode->raw_len - inode->at[i]);
+
+    nf_assert(i < inode->n);
+    *ret = inode_take_slot(store, &c, inode->tree);
+}
+
+int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
+                    uint64_t *ret_off)
+{
+    uint8_t kind;
+    int err;
+
+    if (!addr->by_hash) {
+        *ret_off = addr->off;
+        return 0;
+    }
+    err = pk_object_find(store, &addr->hash, false, ret_off, &kind);
+    return err == NF_EC_NO_OBJECT
+               ? pk_fail(&store->ctx, err, "index", NF_NOWHERE, "reference")
+               : err;
+}
+
+/* ----------------------------------------------------------------- the cache
+ */
+
+static struct pk_inode **cache_slot(const struct pk_cache *cache, uint64_t off)
+{
+    uint64_t h = off * 0x9e3779b97f4a7c15u;
+
+    return &cache->slots[(size_t)(h >> 32) & (cache->n_slots - 1)];
+}
+
+static void cache_unlink_age(struct pk_cache *cache, struct pk_inode *inode)
+{
+    if (inode->newer != NULL) {
+        inode->newer->older = inode->older;
+    } else {
+        cache->newest = inode->older;
+    }
+    if (inode->older != NULL) {
+        inode->older->newer = inode->newer;
+    } else {
+        cache->oldest = inode->newer;
+    }
+}
+
+static void cache_link_newest(struct pk_cache *cache, struct pk_inode *inode)
+{
+    inode->newer = NULL;
+    inode->older = cache->newest;
+    if (cache->newest != NULL) {
+        cache->newest->newer = inode;
+    } else {
+        cache->oldest = inode;
+    }
+    cache->newest = inode;
+}
+
+static struct pk_inode *cache_find(struct pk_cache *cache, uint64_t off)
+{
+    struct pk_inode *inode;
+
+    if (cache->n_slots == 0) {
+        return NULL;
+    }
+    inode = *cache_slot(cache, off);
+    while (inode != NULL && inode->off != off) {
+        inode = inode->slot_next;
+    }
+    if (inode != NULL && inode != cache->newest) {
+        cache_unlink_age(cache, inode);
+        cache_link_newest(cache, inode);
+    }
+    return inode;
+}
+
+static void cache_remove(struct pk_store *store, struct pk_inode *inode)
+{
+    struct pk_inode **slot = cache_slot(&store->cache, inode->off);
+
+    while (*slot != inode) {
+        slot = &(*slot)->slot_next;
+    }
+    *slot = inode->slot_next;
+    cache_unlink_age(&store->cache, inode);
+    store->cache.n--;
+    store->cache.len -= inode->size;
+    nf_free(&store->ctx.mem, inode, inode->size);
+}
+
+/* More slots, if there is memory: fewer only take longer. */
+static int cache_grow(struct pk_store *store)
+{
+    struct pk_cache *cache = &store->cache;
+    struct pk_cache old = *cache;
+    size_t n = cache->n_slots == 0 ? 256 : cache->n_slots * 2;
+    struct pk_inode **slots = nf_calloc(&store->ctx.mem, n, sizeof(*slots));
+
+    if (slots == NULL) {
+        return old.n_slots == 0 ? pk_fail_mem(&store->ctx) : 0;
+    }
+    cache->slots = slots;
+    cache->n_slots = n;
+    for (struct pk_inode *inode = cache->oldest; inode != NULL;
+         inode = inode->newer) {
+        struct pk_inode **slot = cache_slot(cache, inode->off);
+
+        inode->slot_next = *slot;
+        *slot = inode;
+    }
+    nf_free(&store->ctx.mem, old.slots, old.n_slots * sizeof(*slots));
+    return 0;
+}
+
+static int cache_add(struct pk_store *store, struct pk_inode *inode)
+{
+    struct pk_cache *cache = &store->cache;
+    struct pk_inode *old;
+    struct pk_inode **slot;
+
+    if (cache->n >= cache->n_slots) {
+        int err = cache_grow(store);
+
+        if (err != 0) {
+            return err;
+        }
+    }
+    old = cache->oldest;
+    while (old != NULL && cache->len + inode->size > cache->max_len) {
+        struct pk_inode *next = old->newer;
+
+        if (old->pins == 0) {
+            cache_remove(store, old);
+        }
+        old = next;
+    }
+    slot = cache_slot(cache, inode->off);
+    inode->slot_next = *slot;
+    *slot = inode;
+    cache_link_newest(cache, inode);
+    cache->n++;
+    cache->len += inode->size;
+    return 0;
+}
+
+void pk_cache_clear(struct pk_store *store)
+{
+    struct pk_cache *cache = &store->cache;
+    struct pk_inode *inode = cache->oldest;
+
+    while (inode != NULL) {
+        struct pk_inode *next = inode->newer;
+
+        nf_assert(inode->pins == 0);
+        cache_remove(store, inode);
+        inode = next;
+    }
+    nf_free(&store->ctx.mem, cache->slots,
+            cache->n_slots * sizeof(*cache->slots));
+    cache->slots = NULL;
+    cache->n_slots = 0;
+}
+
+void pk_inode_unpin(struct pk_store *store, struct pk_inode *inode)
+{
+    (void)store;
+    if (inode != NULL) {
+        nf_assert(inode->pins > 0);
+        inode->pins--;
+    }
+}
+
+/* ----------------------------------------------------------------------- load
+ */
+
+/* Read and decode the inode at off; not in the cache, not verified. */
+static int inode_read(struct pk_store *store, uint64_t off,
+                      struct pk_inode **ret_inode)
+{
+    struct pk_inode *inode = NULL;
+    struct pk_head head;
+    size_t want = 0;
+    int err;
+
+    for (;;) {
+        size_t had;
+
+        err = pk_object_read(store, off, want, &head);
+        if (err != 0) {
+            return err;
+        }
+        had = store->entry_buf.len;
+        err = !pk_kind_is_inode(head.kind)
+                  ? NF_EC_INODE
+                  : pk_inode_decode(store, store->entry_buf.p + head.body,
+                                    had - head.body, head.len != 0, &inode);
+        if (err == 0) {
+            break;
+        }
+        if (err != NF_EC_INODE || head.len != 0 || had < want ||
+            had > 1u << 24) {
+            return err == NF_EC_INODE ? inode_bad(store, off, "inode") : err;
+        }
+        want = had * 2; /* only its body tells how long it is */
+    }
+    inode->off = off;
+    inode->hash = head.hash;
+    inode->kind = head.kind;
+    *ret_inode = inode;
+    return 0;
+}
+
+/* Fill in the hashes of the bindings or children. */
+static int inode_read_hashes(struct pk_store *store, struct pk_inode *inode)
+{
+    size_t hash_len = store->scheme.hash_len;
+
+    for (uint32_t i = 0; i < inode->n; i++) {
+        struct pk_slot slot;
+        struct pk_head head;
+        bool fits;
+        int err;
+
+        pk_inode_slot(store, inode, i, &slot);
+        if (slot.addr.by_hash) {
+            memcpy(inode->hashes + i * hash_len, slot.addr.hash.b, hash_len);
+            continue;
+        }
+        if (slot.addr.off >= inode->off &&
+            (inode->kind == 'R' || inode->kind == 'O')) {
+            return inode_bad(store, inode->off, "reference ahead");
+        }
+        err = pk_object_head(store, slot.addr.off, &head);
+        if (err != 0) {
+            return err == NF_EC_NO_OBJECT
+                       ? pk_store_fail(store, NF_EC_UNRESOLVED, inode->off,
+                                       "reference")
+                       : err;
+        }
+        fits = slot.kind == PK_CONTENTS && !inode->tree
+                   ? head.kind == 'B'
+                   : pk_kind_is_inode(head.kind);
+        if (!fits) {
+            return inode_bad(store, inode->off, "kind of a reference");
+        }
+        memcpy(inode->hashes + i * hash_len, head.hash.b, hash_len);
+    }
+    inode->has_hashes = true;
+    return 0;
+}
+
+int pk_inode_slot_hash(struct pk_store *store, struct pk_inode *inode,
+                       uint32_t i, struct pk_digest *ret)
+{
+    int err = inode->has_hashes ? 0 : inode_read_hashes(store, inode);
+
+    if (err == 0) {
+        memset(ret, 0, sizeof(*ret));
+        memcpy(ret->b, inode->hashes + i * store->scheme.hash_len,
+               store->scheme.hash_len);
+    }
+    return err;
+}
+
+/* What a stable root hashes: all bindings below, by step. Copied, as the inodes
+ * that hold them come and go. */
+struct inode_flat {
+    struct pk_leaf *leaves;
+    size_t n;
+    size_t cap;
+    struct pk_buf bytes; /* steps and hashes */
+};
+
+/* Insert in order; the leaves hold positions in bytes until all are there. */
+static int flat_add(struct pk_store *store, struct inode_flat *flat,
+                    const struct pk_slot *slot, const uint8_t *hash)
+{
+    struct pk_leaf *leaf = &flat->leaves[flat->n];
+
+    if (flat->n == flat->cap) {
+        return NF_EC_INODE;
+    }
+    leaf->kind = slot->kind;
+    leaf->index = (uint32_t)flat->bytes.len;
+    leaf->step.len = slot->step.len;
+    pk_put(&flat->bytes, hash, store->scheme.hash_len);
+    pk_put(&flat->bytes, slot->step.p, slot->step.len);
+    flat->n++;
+    return flat->bytes.failed ? pk_fail_mem(&store->ctx) : 0;
+}
+
+static void flat_sort(struct pk_store *store, struct inode_flat *flat)
+{
+    for (size_t i = 0; i < flat->n; i++) {
+        struct pk_leaf leaf = flat->leaves[i];
+        size_t j = i;
+
+        leaf.hash = flat->bytes.p + leaf.index;
+        leaf.step.p = leaf.hash + store->scheme.hash_len;
+        for (;
+             j > 0 && pk_step_compare(flat->leaves[j - 1].step, leaf.step) > 0;
+             j--) {
+            flat->leaves[j] = flat->leaves[j - 1];
+        }
+        flat->leaves[j] = leaf;
+    }
+}
+
+/* The pre-image of a stable root Tree, into scratch. */
+static int inode_pre_stable(struct pk_store *store, struct pk_inode *root)
+{
+    struct inode_flat flat = {.cap = (size_t)root->length};
+    struct pk_inode_iter iter = {.store = store};
+    struct pk_slot slot;
+    struct pk_inode *at;
+    uint32_t i;
+    int err = 0;
+
+    flat.bytes = pk_buf_of(&store->ctx.mem);
+    flat.leaves =
+        nf_calloc(&store->ctx.mem, flat.cap + 1, sizeof(*flat.leaves));
+    if (flat.leaves == NULL) {
+        return pk_fail_mem(&store->ctx);
+    }
+    root->pins++;
+    iter.inodes[0] = root;
+    iter.depth = 1;
+    while ((err = pk_inode_iter_next(&iter, &slot, &at, &i)) > 0) {
+        err = at->has_hashes ? 0 : inode_read_hashes(store, at);
+        if (err == 0) {
+            err = flat_add(store, &flat, &slot,
+                           at->hashes + i * store->scheme.hash_len);
+        }
+        if (err != 0) {
+            break;
+        }
+    }
+    pk_inode_iter_end(&iter);
+    if (err == 0 && flat.n != root->length) {
+        err = NF_EC_INODE;
+    }
+    if (err == NF_EC_INODE) {
+        err = inode_bad(store, root->off, "length");
+    }
+    if (err == 0) {
+        flat_sort(store, &flat);
+        pk_buf_clear(&store->scratch);
+        pk_pre_flat(&store->scheme, flat.leaves, flat.n, &store->scratch);
+    }
+    nf_free(&store->ctx.mem, flat.leaves,
+            (flat.cap + 1) * sizeof(*flat.leaves));
+    pk_buf_deinit(&flat.bytes);
+    return err;
+}
+
+/* The pre-image of any other inode, into scratch. */
+static int inode_pre(struct pk_store *store, const struct pk_inode *inode,
+                     bool flat)
+{
+    size_t hash_len = store->scheme.hash_len;
+    struct pk_leaf *leaves =
+        nf_calloc(&store->ctx.mem, inode->n + 1u, sizeof(*leaves));
+
+    if (leaves == NULL) {
+        return pk_fail_mem(&store->ctx);
+    }
+    for (uint32_t i = 0; i < inode->n; i++) {
+        struct pk_slot slot;
+
+        pk_inode_slot(store, inode, i, &slot);
+        leaves[i] = (struct pk_leaf){slot.step, slot.index, slot.kind,
+                                     inode->hashes + i * hash_len};
+    }
+    pk_buf_clear(&store->scratch);
+    if (flat) {
+        pk_pre_flat(&store->scheme, leaves, inode->n, &store->scratch);
+    } else if (inode->tree) {
+        pk_pre_tree(&store->scheme, inode->depth, inode->length, leaves,
+                    inode->n, &store->scratch);
+    } else {
+        pk_pre_values(&store->scheme, leaves, inode->n, &store->scratch);
+    }
+    nf_free(&store->ctx.mem, leaves, (inode->n + 1u) * sizeof(*leaves));
+    return 0;
+}
+
+static int inode_verify(struct pk_store *store, struct pk_inode *inode,
+                        enum pk_role role)
+{
+    bool flat = inode->length == 0 ||
+                (role == PK_ROLE_ROOT &&
+                 inode->length <= store->scheme.config.stable_hash);
+    struct pk_digest hash;
+    int err;
+
+    if (flat && inode->tree) {
+        err = inode_pre_stable(store, inode);
+    } else {
+        err = inode_pre(store, inode, flat);
+    }
+    if (err == 0 && store->scratch.failed) {
+        err = pk_fail_mem(&store->ctx);
+    }
+    if (err == 0) {
+        store->counters.objects_hashed++;
+        err = pk_digest_of(&store->scheme, store->scratch.p, store->scratch.len,
+                           &hash);
+    }
+    if (err == 0 && memcmp(&hash, &inode->hash, sizeof(hash)) != 0) {
+        err = pk_store_fail(store, NF_EC_HASH, inode->off, "inode");
+    }
+    return err;
+}
+
+/* Does an entry of this kind play this role (spec 3.6, root flag)? */
+static bool inode_fits_role(const struct pk_store *store,
+                            const struct pk_inode *inode, enum pk_role role)
+{
+    bool root = inode->kind == 'R';
+
+    if (inode->kind == 'N' && !inode->tree) {
+        root = true;
+    } else if (inode->kind == 'N' || inode->kind == 'I') {
+        root = inode->tree && inode->depth == 0;
+    }
+    if (role == PK_ROLE_ROOT) {
+        /* Under `always` upstream may name a child that equals the root. */
+        return (root || inode->length > store->scheme.config.stable_hash) &&
+               inode->depth == 0;
+    }
+    return !root;
+}
+
+int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
+                  struct pk_inode **ret_inode)
+{
+    bool verify = (store->flags & PK_OPEN_NO_VERIFY) == 0;
+    struct pk_inode *inode = cache_find(&store->cache, off);
+    int err = 0;
+
+    if (inode != NULL) {
+        store->counters.cache_hits++;
+    } else {
+        err = inode_read(store, off, &inode);
+        if (err != 0) {
+            return err;
+        }
+        if (verify) {
+            err = inode_read_hashes(store, inode);
+        }
+        if (err == 0 && verify) {
+            err = inode_verify(store, inode, role);
+        }
+        if (err == 0) {
+            err = cache_add(store, inode);
+        }
+        if (err != 0) {
+            nf_free(&store->ctx.mem, inode, inode->size);
+            return err;
+        }
+    }
+    if (!inode_fits_role(store, inode, role)) {
+        return inode_bad(store, off, "root where a child belongs");
+    }
+    inode->pins++;
+    *ret_inode = inode;
+    return 0;
+}
+
+int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,
+                        uint32_t i, struct pk_inode **ret_inode)
+{
+    struct pk_inode *inode = NULL;
+    struct pk_slot slot;
+    uint64_t off = 0;
+    int err;
+
+    pk_inode_slot(store, parent, i, &slot);
+    err = pk_addr_resolve(store, &slot.addr, &off);
+    if (err == 0) {
+        err = pk_inode_load(store, off, PK_ROLE_CHILD, &inode);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (inode->length == 0 || inode->length > parent->length ||
+        (inode->tree && inode->depth != parent->depth + 1)) {
+        pk_inode_unpin(store, inode);
+        return inode_bad(store, off, "depth or length");
+    }
+    *ret_inode = inode;
+    return 0;
+}
+
+/* -------------------------------------------------------------------- look up
+ */
+
+/* The binding of step, or the child of index; false: none. */
+static bool inode_search(const struct pk_store *store,
+                         const struct pk_inode *inode, struct pk_slice step,
+                         uint32_t index, uint32_t *ret_i)
+{
+    uint32_t lo = 0;
+    uint32_t hi = inode->n;
+
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        struct pk_slot slot;
+        int c;
+
+        pk_inode_slot(store, inode, mid, &slot);
+        c = inode->tree ? (slot.index > index) - (slot.index < index)
+                        : pk_step_compare(slot.step, step);
+        if (c == 0) {
+            *ret_i = mid;
+            return true;
+        }
+        if (c < 0) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return false;
+}
+
+int pk_inode_find(struct pk_store *store, uint64_t off, struct pk_slice step,
+                  struct pk_slot *ret_slot, struct pk_digest *ret_hash)
+{
+    struct pk_inode *inode = NULL;
+    uint32_t i = 0;
+    int err = pk_inode_load(store, off, PK_ROLE_ROOT, &inode);
+
+    while (err == 0) {
+        struct pk_inode *child = NULL;
+        uint32_t index = 0;
+
+        if (inode->tree) {
+            err = pk_child_index(&store->scheme, inode->depth, step, &index);
+        }
+        if (err == 0 && !inode_search(store, inode, step, index, &i)) {
+            err = NF_ENOENT;
+        }
+        if (err != 0 || !inode->tree) {
+            break;
+        }
+        err = pk_inode_load_child(store, inode, i, &child);
+        pk_inode_unpin(store, inode);
+        inode = child;
+    }
+    if (err == 0) {
+        pk_inode_slot(store, inode, i, ret_slot);
+        ret_slot->step = (struct pk_slice){NULL, 0};
+        if (ret_hash != NULL) {
+            err = pk_inode_slot_hash(store, inode, i, ret_hash);
+        }
+    }
+    pk_inode_unpin(store, inode);
+    return err;
+}
+
+/* ------------------------------------------------------------------ iteration
+ */
+
+int pk_inode_iter_begin(struct pk_inode_iter *iter, struct pk_store *store,
+                        uint64_t off)
+{
+    iter->store = store;
+    iter->depth = 0;
+    iter->next[0] = 0;
+    if (pk_inode_load(store, off, PK_ROLE_ROOT, &iter->inodes[0]) != 0) {
+        return store->ctx.err.err;
+    }
+    iter->depth = 1;
+    return 0;
+}
+
+/* Go down or up until a binding is next. 1, or 0 at the end. */
+static int iter_settle(struct pk_inode_iter *iter)
+{
+    while (iter->depth > 0) {
+        struct pk_inode *inode = iter->inodes[iter->depth - 1];
+        uint32_t next = iter->next[iter->depth - 1];
+
+        if (next < inode->n && !inode->tree) {
+            return 1;
+        }
+        if (next < inode->n) {
+            struct pk_inode *child = NULL;
+            int err = pk_inode_load_child(iter->store, inode, next, &child);
+
+            if (err != 0) {
+                return err;
+            }
+            iter->next[iter->depth - 1]++;
+            iter->inodes[iter->depth] = child;
+            iter->next[iter->depth] = 0;
+            iter->depth++;
+            continue;
+        }
+        pk_inode_unpin(iter->store, inode);
+        iter->depth--;
+    }
+    return 0;
+}
+
+int pk_inode_iter_next(struct pk_inode_iter *iter, struct pk_slot *ret_slot,
+                       struct pk_inode **ret_inode, uint32_t *ret_i)
+{
+    int err = iter_settle(iter);
+    uint32_t top = iter->depth - 1;
+
+    if (err <= 0) {
+        return err;
+    }
+    *ret_inode = iter->inodes[top];
+    *ret_i = iter->next[top]++;
+    pk_inode_slot(iter->store, *ret_inode, *ret_i, ret_slot);
+    return 1;
+}
+
+int pk_inode_iter_skip(struct pk_inode_iter *iter, uint64_t n)
+{
+    while (n > 0) {
+        int err = iter_settle(iter);
+        struct pk_inode *inode;
+        uint64_t here;
+
+        if (err <= 0) {
+            return err;
+        }
+        inode = iter->inodes[iter->depth - 1];
+        here = inode->n - iter->next[iter->depth - 1];
+        here = here < n ? here : n;
+        iter->next[iter->depth - 1] += (uint16_t)here;
+        n -= here;
+    }
+    return 0;
+}
+
+void pk_inode_iter_end(struct pk_inode_iter *iter)
+{
+    while (iter->depth > 0) {
+        iter->depth--;
+        pk_inode_unpin(iter->store, iter->inodes[iter->depth]);
+    }
+}

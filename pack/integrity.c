@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Verification of a store (spec 10). Every object that a commit of the index
+ * reaches is read once, which verifies its hash and form; on top of that
+ *
+ *   an inode with children binds more than the fan-out, its length is the sum
+ *   of its children's, and each step is where its hash says (spec 4.3, 4.4);
+ *   an index entry says what is true of the object that it names, unless that
+ *   was collected;
+ *   a branch names a commit that is or was in the index.
+ *
+ * A finding is told, and the check goes on with the rest.
+ */
+#include "pack/integrity.h"
+
+#include <string.h>
+
+#include "pack/inode.h"
+#include "pack/objects.h"
+
+/* ---------------------------------------------------------------------- seen
+ */
+
+static size_t seen_slot(const struct pk_seen *seen, uint64_t off)
+{
+    size_t i = (size_t)(off * 0x9e3779b97f4a7c15u >> 20) & (seen->n_slots - 1);
+
+    while (seen->slots[i] != 0 && seen->slots[i] != off + 1) {
+        i = (i + 1) & (seen->n_slots - 1);
+    }
+    return i;
+}
+
+int pk_seen_add(struct pk_seen *seen, uint64_t off)
+{
+    size_t i;
+
+    if (2 * (seen->n + 1) > seen->n_slots) {
+        struct pk_seen grown = {.ctx = seen->ctx, .n = seen->n};
+
+        grown.n_slots = seen->n_slots == 0 ? 1024 : seen->n_slots * 2;
+        grown.slots =
+            nf_calloc(&seen->ctx->mem, grown.n_slots, sizeof(*grown.slots));
+        if (grown.slots == NULL) {
+            return pk_fail_mem(seen->ctx);
+        }
+        for (i = 0; i < seen->n_slots; i++) {
+            if (seen->slots[i] != 0) {
+                grown.slots[seen_slot(&grown, seen->slots[i] - 1)] =
+                    seen->slots[i];
+            }
+        }
+        pk_seen_deinit(seen);
+        *seen = grown;
+    }
+    i = seen_slot(seen, off);
+    if (seen->slots[i] != 0) {
+        return 0;
+    }
+    seen->slots[i] = off + 1;
+    seen->n++;
+    return 1;
+}
+
+void pk_seen_deinit(struct pk_seen *seen)
+{
+    nf_free(&seen->ctx->mem, seen->slots, seen->n_slots * sizeof(*seen->slots));
+    seen->slots = NULL;
+    seen->n_slots = 0;
+}
+
+/* ------------------------------------------------------------------- findings
+ */
+
+static int check_tell(struct pk_checker *checker, int err, const char *file,
+                      uint64_t off, const char *what)
+{
+    struct pk_finding finding = {file, off, what, err};
+
+    checker->stats.findings++;
+    return checker->fn == NULL ? 0 : checker->fn(checker->arg, &finding);
+}
+
+/* A failed read is a finding, unless it says nothing about the store. */
+static int check_failed(struct pk_checker *checker, int err, uint64_t off)
+{
+    const struct nf_error_info *info = &checker->store->ctx.err;
+
+    if (err == NF_ENOMEM) {
+        return err;
+    }
+    return check_tell(
+        checker, err,
+        info->file[0] != '\0' ? info->file
+                              : pk_store_where(checker->store, off),
+        info->offset != NF_NOWHERE ? info->offset : off, info->what);
+}
+
+static bool check_enough(const struct pk_checker *checker)
+{
+    return checker->budget != 0 &&
+           checker->stats.inodes + checker->stats.contents >= checker->budget;
+}
+
+/* ---------------------------------------------------------------- directories
+ */
+
+static int check_later(struct pk_checker *checker, uint64_t off)
+{
+    if (checker->n_todo == checker->cap_todo) {
+        size_t cap = checker->cap_todo == 0 ? 64 : checker->cap_todo * 2;
+        uint64_t *todo =
+            nf_realloc(&checker->store->ctx.mem, checker->todo,
+                       checker->cap_todo * sizeof(*todo), cap * sizeof(*todo));
+
+        if (todo == NULL) {
+            return pk_fail_mem(&checker->store->ctx);
+        }
+        checker->todo = todo;
+        checker->cap_todo = cap;
+    }
+    checker->todo[checker->n_todo++] = off;
+    return 0;
+}
+
+static int check_contents(struct pk_checker *checker, uint64_t off)
+{
+    struct pk_bytes bytes;
+    int err = pk_seen_add(&checker->seen, off);
+
+    if (err <= 0) {
+        return err;
+    }
+    checker->stats.contents++;
+    err = pk_contents_read(checker->store, off, NULL, &bytes);
+    if (err != 0) {
+        return check_failed(checker, err, off);
+    }
+    nf_free(&checker->store->ctx.mem, bytes.own, bytes.len);
+    return 0;
+}
+
+/* What a Values binds. The inodes above it are those of iter. */
+static int check_binding(struct pk_checker *checker,
+                         const struct pk_inode_iter *iter,
+                         const struct pk_slot *slot)
+{
+    struct pk_store *store = checker->store;
+    uint64_t off = 0;
+    int err = 0;
+
+    for (uint32_t d = 0; d + 1 < iter->depth && err == 0; d++) {
+        struct pk_slot above;
+        uint32_t index = 0;
+
+        pk_inode_slot(store, iter->inodes[d], iter->next[d] - 1u, &above);
+        err = pk_child_index(&store->scheme, d, slot->step, &index);
+        if (err == 0 && index != above.index) {
+            err = pk_store_fail(store, NF_EC_SHAPE, iter->inodes[d]->off,
+                                "step in the wrong child");
+        }
+    }
+    if (err == 0) {
+        err = pk_addr_resolve(store, &slot->addr, &off);
+    }
+    if (err != 0) {
+        return check_failed(checker, err, iter->inodes[0]->off);
+    }
+    return slot->kind == PK_CONTENTS ? check_contents(checker, off)
+                                     : check_later(checker, off);
+}
+
+static int check_shape(struct pk_checker *checker, const struct pk_inode *inode,
+                       uint64_t length)
+{
+    if (inode->length != length ||
+        (inode->tree &&
+         inode->length <= checker->store->scheme.config.entries)) {
+        return check_tell(checker, NF_EC_SHAPE,
+                          pk_store_where(checker->store, inode->off),
+                          inode->off, "length of an inode");
+    }
+    return 0;
+}
+
+/* The lengths of an inode's children add up to its own. */
+static int check_children(struct pk_checker *checker, struct pk_inode *inode)
+{
+    uint64_t length = 0;
+
+    checker->tree_seen = true;
+    for (uint32_t i = 0; i < inode->n; i++) {
+        struct pk_inode *child;
+        int err = pk_inode_load_child(checker->store, inode, i, &child);
+
+        if (err != 0) {
+            return check_failed(checker, err, inode->off);
+        }
+        length += child->length;
+        pk_inode_unpin(checker->store, child);
+    }
+    return check_shape(checker, inode, length);
+}
+
+/* Count and check the inodes that the iteration has just gone into. */
+static int check_levels(struct pk_checker *checker,
+                        const struct pk_inode_iter *iter)
+{
+    for (uint32_t d = 0; d < iter->depth; d++) {
+        struct pk_inode *inode = iter->inodes[d];
+        int err = pk_seen_add(&checker->seen, inode->off);
+
+        if (err > 0) {
+            checker->stats.inodes++;
+            err = inode->tree ? check_children(checker, inode) : 0;
+        }
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int check_dir(struct pk_checker *checker, uint64_t off)
+{
+    struct pk_inode_iter iter;
+    struct pk_inode *inode;
+    struct pk_slot slot;
+    uint32_t i;
+    int err = pk_inode_iter_begin(&iter, checker->store, off);
+    int got = 0;
+
+    if (err != 0) {
+        return check_failed(checker, err, off);
+    }
+    err = check_levels(checker, &iter);
+    while (err == 0 &&
+           (got = pk_inode_iter_next(&iter, &slot, &inode, &i)) > 0) {
+        err = i == 0 ? check_levels(checker, &iter) : 0;
+        if (err == 0) {
+            err = check_binding(checker, &iter, &slot);
+        }
+        if (err != 0 || check_enough(checker)) {
+            break;
+        }
+    }
+    pk_inode_iter_end(&iter);
+    return err == 0 && got < 0 ? check_failed(checker, got, off) : err;
+}
+
+int pk_check_commit(struct pk_checker *checker, uint64_t off)
+{
+    struct pk_commit_at at;
+    int err = pk_seen_add(&checker->seen, off);
+
+    if (err <= 0) {
+        return err;
+    }
+    err = pk_commit_read(checker->store, off, &at);
+    if (err != 0) {
+        return check_failed(checker, err, off);
+    }
+    checker->stats.commits++;
+    if (at.root_off == NF_NOWHERE) {
+        err = check_tell(checker, NF_EC_UNRESOLVED,
+                         pk_store_where(checker->store, off), off,
+                         "root of a commit");
+    } else {
+        err = check_later(checker, at.root_off);
+    }
+    pk_commit_release(checker->store, &at);
+    while (err == 0 && checker->n_todo > 0 && !check_enough(checker)) {
+        uint64_t dir = checker->todo[--checker->n_todo];
+        struct pk_head head;
+
+        /* Inodes are entered when they are met, directories here. */
+        err = pk_object_head(checker->store, dir, &head);
+        if (err != 0) {
+            err = check_failed(checker, err, dir);
+            continue;
+        }
+        err = check_dir(checker, dir);
+    }
+    return err;
+}
+
+void pk_checker_deinit(struct pk_checker *checker)
+{
+    pk_seen_deinit(&checker->seen);
+    nf_free(&checker->store->ctx.mem, checker->todo,
+            checker->cap_todo * sizeof(*checker->todo));
+}
+
+/* ----------------------------------------------------------------- everything
+ */
+
+/* An index entry: what it says is true, or its object was collected. */
+static int check_entry(void *arg, const struct pk_binding *binding)
+{
+    struct pk_checker *checker = arg;
+    struct pk_store *store = checker->store;
+    struct pk_head head;
+    int err = NF_EC_NO_OBJECT;
+    bool equal;
+
+    checker->stats.bindings++;
+    if (binding->off <= PK_INT63_MAX) {
+        err = pk_object_head(store, binding->off, &head);
+    }
+    if (err == NF_EC_NO_OBJECT && binding->off < store->control.suffix_start) {
+        return 0;
+    }
+    if (err != 0) {
+        return check_tell(checker, err == NF_ENOMEM ? err : NF_EC_INDEX,
+                          "index", binding->off,
+                          "entry of an object that is not there");
+    }
+    equal = memcmp(&head.hash, &binding->hash, sizeof(head.hash)) == 0 &&
+            (head.kind == binding->kind ||
+             (head.kind == 'P' && binding->kind == 'D')) &&
+            (head.len == 0 || head.len == binding->len);
+    if (!equal) {
+        return check_tell(checker, NF_EC_INDEX, "index", binding->off,
+                          "entry that differs from its object");
+    }
+    if (head.kind == 'D' || head.kind == 'C' ||
+        (head.kind == 'P' && store->lower.n_volumes > 0)) {
+        return pk_check_commit(checker, binding->off);
+    }
+    return head.kind == 'B' ? check_contents(checker, binding->off) : 0;
+}
+
+static int check_branches(struct pk_checker *checker)
+{
+    struct pk_store *store = checker->store;
+    int err = 0;
+
+    for (size_t i = 0; i < store->branches.n && err == 0; i++) {
+        struct pk_binding binding;
+        struct pk_digest hash;
+
+        if (pk_branches_hash(&store->branches, i, &hash) &&
+            pk_index_find(&store->index, &hash, &binding) != 0) {
+            err = check_tell(checker, NF_EC_NO_COMMIT, "store.branches",
+                             store->branches.table[i].pos,
+                             "branch without commit");
+        }
+    }
+    return err;
+}
+
+int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
+                   struct pk_check_stats *ret_stats)
+{
+    struct pk_checker checker = {.store = store, .fn = fn, .arg = arg};
+    int err;
+
+    checker.seen.ctx = &store->ctx;
+    err = pk_index_each(&store->index, check_entry, &checker);
+    if (err == 0) {
+        err = check_branches(&checker);
+    }
+    *ret_stats = checker.stats;
+    pk_checker_deinit(&checker);
+    return err;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/* Verification of what can be reached. */
+#ifndef PK_INTEGRITY_H
+#define PK_INTEGRITY_H
+
+#include "pack/manager.h"
+
+/* Offsets that have been seen. */
+struct pk_seen {
+    struct pk_ctx *ctx;
+    uint64_t *slots; /* offset + 1; 0 is free */
+    size_t n_slots;
+    size_t n;
+};
+
+/* 1: it is new, and entered; 0: it was there. */
+NF_MUST_USE int pk_seen_add(struct pk_seen *seen, uint64_t off);
+void pk_seen_deinit(struct pk_seen *seen);
+
+/* A directory to be checked, and what to do about findings. */
+struct pk_checker {
+    struct pk_store *store;
+    struct pk_seen seen;
+    pk_finding_fn fn;
+    void *arg;
+    struct pk_check_stats stats;
+    uint64_t budget; /* objects; 0: enough */
+    bool tree_seen;  /* an inode with children was among them */
+    uint64_t *todo;  /* directories */
+    size_t n_todo;
+    size_t cap_todo;
+};
+
+/* Verify the commit at off and its tree. Only memory and the callback end it
+ * with an error. */
+NF_MUST_USE int pk_check_commit(struct pk_checker *checker, uint64_t off);
+void pk_checker_deinit(struct pk_checker *checker);
+
+/* Verify everything, as pk_check says. */
+NF_MUST_USE int pk_check_store(struct pk_store *store, pk_finding_fn fn,
+                               void *arg, struct pk_check_stats *ret_stats);
+
+#endif

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Objects in the pack (spec 3, 6.4). The index is asked for commits, for V1
+ * references, and before an append where the strategy indexes the kind; an
+ * answer counts only if the object with that hash is there, since entries of
+ * collected objects stay in the index.
+ *
+ * Contents and commits are hashed anew each time they are read. The commit's
+ * hash takes in those of its root and parents, which stand in front of those
+ * objects; a parent's that was collected and left no trace is not known, and
+ * such a commit cannot be read.
+ */
+#include "pack/objects.h"
+
+#include <string.h>
+
+#include "notafs/platform/checked.h"
+
+enum { OBJECT_FIRST_READ = 1024 };
+
+int pk_object_head(struct pk_store *store, uint64_t off, struct pk_head *ret)
+{
+    uint8_t raw[PK_HEAD_MAX];
+    size_t len = 0;
+    int err =
+        pk_store_read_head(store, off, raw, store->scheme.hash_len + 10, &len);
+
+    if (err == 0 && !pk_head_decode(raw, len, store->scheme.hash_len, ret)) {
+        err = pk_store_fail(store, NF_EC_ENTRY, off, "entry");
+    }
+    if (err == 0 && ret->len > PK_INT63_MAX - off) {
+        err = pk_store_fail(store, NF_EC_ENTRY, off, "length");
+    }
+    return err;
+}
+
+/* Bytes [buf->len, want) of the entry at off; fewer at the end of the data. */
+static int object_read_on(struct pk_store *store, uint64_t off, size_t want)
+{
+    struct pk_buf *buf = &store->entry_buf;
+
+    while (buf->len < want) {
+        size_t at = buf->len;
+        size_t got = 0;
+        uint8_t *p = pk_buf_grow(buf, want - at);
+        int err;
+
+        if (p == NULL) {
+            return pk_fail_mem(&store->ctx);
+        }
+        err = pk_store_read(store, off + at, p, want - at, &got);
+        buf->len = at + got;
+        if (err == NF_EC_NO_OBJECT && at > 0) {
+            buf->len = at;
+            return 0;
+        }
+        if (err != 0) {
+            buf->len = at;
+            return err;
+        }
+    }
+    return 0;
+}
+
+int pk_object_read(struct pk_store *store, uint64_t off, size_t min_len,
+                   struct pk_head *ret_head)
+{
+    struct pk_buf *buf = &store->entry_buf;
+    struct pk_head head;
+    size_t want = min_len > OBJECT_FIRST_READ ? min_len : OBJECT_FIRST_READ;
+    int err;
+
+    err = pk_object_head(store, off, &head);
+    if (err != 0) {
+        return err;
+    }
+    if (head.len != 0) {
+        uint64_t end = off >= store->control.suffix_start
+                           ? pk_store_end(store)
+                           : store->control.suffix_start;
+
+        if (head.len > end - off || head.len > SIZE_MAX / 8) {
+            return pk_store_fail(store, NF_EC_ENTRY, off, "length");
+        }
+        want = (size_t)head.len;
+    }
+    pk_buf_clear(buf);
+    err = object_read_on(store, off, want);
+    if (err == 0 && buf->len < head.len) {
+        err = pk_store_fail(store, NF_EC_ENTRY, off, "length");
+    }
+    if (err == 0 &&
+        (buf->len < head.body ||
+         memcmp(buf->p, head.hash.b, store->scheme.hash_len) != 0)) {
+        err = pk_store_fail(store, NF_EC_ENTRY, off, "entry");
+    }
+    if (err == 0) {
+        store->counters.objects_read++;
+        *ret_head = head;
+    }
+    return err;
+}
+
+int pk_object_find(struct pk_store *store, const struct pk_digest *hash,
+                   bool commit, uint64_t *ret_off, uint8_t *ret_kind)
+{
+    struct pk_binding binding;
+    struct pk_head head;
+    int err = pk_index_find(&store->index, hash, &binding);
+
+    if (err == 0 && binding.off > PK_INT63_MAX) {
+        err = NF_EC_NO_OBJECT;
+    }
+    if (err == 0) {
+        err = pk_object_head(store, binding.off, &head);
+    }
+    if (err == NF_EC_ENTRY) {
+        err = NF_EC_NO_OBJECT; /* the index points between objects */
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (memcmp(&head.hash, hash, sizeof(*hash)) != 0 ||
+        pk_kind_is_commit(head.kind) != commit ||
+        (head.kind == 'P' && store->lower.n_volumes == 0)) {
+        return NF_EC_NO_OBJECT;
+    }
+    *ret_off = binding.off;
+    *ret_kind = head.kind;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ contents
+ */
+
+int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
+{
+    struct pk_head head;
+    int err = pk_object_head(store, off, &head);
+
+    if (err == 0 && head.kind != 'B') {
+        err = pk_store_fail(store, NF_EC_ENTRY, off, "kind");
+    }
+    if (err == 0) {
+        *ret_len = head.len - head.body;
+    }
+    return err;
+}
+
+int pk_contents_read(struct pk_store *store, uint64_t off,
+                     const struct pk_digest *expected,
+                     struct pk_bytes *ret_bytes)
+{
+    bool verify = (store->flags & PK_OPEN_NO_VERIFY) == 0;
+    struct pk_digest hash;
+    struct pk_head head;
+    struct pk_slice body;
+    uint8_t *copy;
+    int err = pk_object_read(store, off, 0, &head);
+
+    if (err != 0) {
+        return err;
+    }
+    if (head.kind != 'B' ||
+        (expected != NULL &&
+         memcmp(&head.hash, expected, sizeof(*expected)) != 0)) {
+        return pk_store_fail(store, NF_EC_HASH, off, "contents");
+    }
+    body.p = store->entry_buf.p + head.body;
+    body.len = (size_t)head.len - head.body;
+    if (verify) {
+        store->counters.objects_hashed++;
+        err = pk_digest_contents(&store->scheme, body, &hash);
+        if (err == 0 && memcmp(&hash, &head.hash, sizeof(hash)) != 0) {
+            err = pk_store_fail(store, NF_EC_HASH, off, "contents");
+        }
+    }
+    if (err != 0) {
+        return err;
+    }
+    copy = nf_alloc(&store->ctx.mem, body.len);
+    if (copy == NULL) {
+        return pk_fail_mem(&store->ctx);
+    }
+    if (body.len > 0) {
+        memcpy(copy, body.p, body.len);
+    }
+    if (store->entry_buf.cap > 1 << 20) {
+        pk_buf_deinit(&store->entry_buf); /* not for keeps */
+    }
+    *ret_bytes = (struct pk_bytes){copy, body.len, copy};
+    return 0;
+}
+
+/* -------------------------------------------------------------------- commits
+ */
+
+/* Where the object of an address is and which hash it has. One that is missing
+ * but known by its hash is no error: off is then NF_NOWHERE. */
+static int commit_ref(struct pk_store *store, const struct pk_addr *addr,
+                      bool commit, uint64_t *ret_off, struct pk_digest *ret)
+{
+    struct pk_head head;
+    uint8_t kind;
+    int err;
+
+    if (addr->by_hash) {
+        *ret = addr->hash;
+        err = pk_object_find(store, &addr->hash, commit, ret_off, &kind);
+        if (err == NF_EC_NO_OBJECT) {
+            *ret_off = NF_NOWHERE;
+            err = 0;
+        }
+        return err;
+    }
+    err = pk_object_head(store, addr->off, &head);
+    if (err == 0 && (commit ? !pk_kind_is_commit(head.kind)
+                            : !pk_kind_is_inode(head.kind))) {
+        err = pk_store_fail(store, NF_EC_ENTRY, addr->off, "kind");
+    }
+    if (err == 0) {
+        *ret = head.hash;
+        *ret_off = addr->off;
+    }
+    return err;
+}
+
+/* One block: the commit, its parents' offsets and hashes, author, message. */
+static int commit_alloc(struct pk_store *store,
+                        const struct pk_commit_body *body,
+                        struct pk_commit_at *ret, struct pk_digest **ret_hashes)
+{
+    size_t n = (size_t)body->n_parents;
+    size_t text = body->info.author.len + body->info.message.len;
+    size_t size = sizeof(struct pk_commit) +
+                  n * (sizeof(struct pk_digest) + sizeof(uint64_t)) + text;
+    uint8_t *at = nf_calloc(&store->ctx.mem, 1, size);
+
+    if (at == NULL) {
+        return pk_fail_mem(&store->ctx);
+    }
+    ret->size = size;
+    ret->commit = (struct pk_commit *)(void *)at;
+    at += sizeof(struct pk_commit);
+    ret->parent_offs = (uint64_t *)(void *)at;
+    at += n * sizeof(uint64_t);
+    *ret_hashes = (struct pk_digest *)(void *)at;
+    at += n * sizeof(struct pk_digest);
+    ret->commit->parents = *ret_hashes;
+    ret->commit->n_parents = n;
+    ret->commit->info = body->info;
+    memcpy(at, body->info.author.p, body->info.author.len);
+    ret->commit->info.author.p = at;
+    at += body->info.author.len;
+    memcpy(at, body->info.message.p, body->info.message.len);
+    ret->commit->info.message.p = at;
+    return 0;
+}
+
+static int commit_verify(struct pk_store *store, uint64_t off,
+                         const struct pk_commit *commit)
+{
+    struct pk_digest hash;
+    int err;
+
+    pk_buf_clear(&store->scratch);
+    pk_pre_commit(&store->scheme, &commit->root, commit->parents,
+                  commit->n_parents, &commit->info, &store->scratch);
+    store->counters.objects_hashed++;
+    if (store->scratch.failed) {
+        return pk_fail_mem(&store->ctx);
+    }
+    err = pk_digest_of(&store->scheme, store->scratch.p, store->scratch.len,
+                       &hash);
+    if (err == 0 && memcmp(&hash, &commit->hash, sizeof(hash)) != 0) {
+        err = pk_store_fail(store, NF_EC_HASH, off, "commit");
+    }
+    return err;
+}
+
+/* Parents ascend by hash, with what belongs to each. */
+static void commit_sort(struct pk_digest *hashes, uint64_t *offs, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        for (size_t j = i;
+             j > 0 && memcmp(&hashes[j - 1], &hashes[j], sizeof(*hashes)) > 0;
+             j--) {
+            struct pk_digest h = hashes[j];
+            uint64_t o = offs[j];
+
+            hashes[j] = hashes[j - 1];
+            offs[j] = offs[j - 1];
+            hashes[j - 1] = h;
+            offs[j - 1] = o;
+        }
+    }
+}
+
+/* Read the entry at off and decode its body, which stays in entry_buf. */
+static int commit_load(struct pk_store *store, uint64_t off,
+                       struct pk_head *head, struct pk_commit_body *body,
+                       uint64_t *ret_entry_len)
+{
+    size_t want = 0;
+
+    for (;;) {
+        size_t body_len = 0;
+        size_t had;
+        int err = pk_object_read(store, off, want, head);
+
+        if (err != 0) {
+            return err;
+        }
+        had = store->entry_buf.len;
+        if (pk_kind_is_commit(head->kind) &&
+            pk_commit_decode(store->entry_buf.p + head->body, had - head->body,
+                             head->kind, store->scheme.hash_len, body,
+                             &body_len) &&
+            (head->len == 0 || head->body + body_len == head->len)) {
+            *ret_entry_len = head->body + body_len;
+            return 0;
+        }
+        if (head->kind != 'C' || had < want || had > SIZE_MAX / 8) {
+            return pk_store_fail(store, NF_EC_ENTRY, off, "commit");
+        }
+        want = had * 2; /* only its body tells how long it is */
+    }
+}
+
+int pk_commit_read(struct pk_store *store, uint64_t off,
+                   struct pk_commit_at *ret)
+{
+    struct pk_commit_at at = {0};
+    struct pk_digest *hashes = NULL;
+    struct pk_commit_body body;
+    struct pk_head head;
+    int err = commit_load(store, off, &head, &body, &at.entry_len);
+
+    if (err == 0) {
+        err = commit_alloc(store, &body, &at, &hashes);
+    }
+    if (err != 0) {
+        return err;
+    }
+    at.kind = head.kind;
+    at.commit->hash = head.hash;
+    err = commit_ref(store, &body.root, false, &at.root_off, &at.commit->root);
+    for (size_t i = 0; i < at.commit->n_parents && err == 0; i++) {
+        struct pk_addr addr =
+            pk_commit_next_parent(&body, head.kind, store->scheme.hash_len);
+
+        err = commit_ref(store, &addr, true, &at.parent_offs[i], &hashes[i]);
+    }
+    if (err == 0) {
+        commit_sort(hashes, at.parent_offs, at.commit->n_parents);
+        if ((store->flags & PK_OPEN_NO_VERIFY) == 0) {
+            err = commit_verify(store, off, at.commit);
+        }
+    }
+    if (err != 0) {
+        pk_commit_release(store, &at);
+        return err;
+    }
+    *ret = at;
+    return 0;
+}
+
+void pk_commit_release(struct pk_store *store, struct pk_commit_at *at)
+{
+    nf_free(&store->ctx.mem, at->commit, at->size);
+    *at = (struct pk_commit_at){0};
+}
+
+/* -------------------------------------------------------------------- append
+ */
+
+/* Does the strategy index entries of this kind (spec 6.4)? */
+static bool object_is_indexed(const struct pk_store *store, uint8_t kind)
+{
+    switch (store->strategy) {
+    case PK_STRATEGY_MINIMAL:
+        return kind == 'D';
+    case PK_STRATEGY_ALWAYS:
+        return true;
+    case PK_STRATEGY_MINIMAL_WITH_CONTENTS:
+        return kind == 'D' || kind == 'B';
+    }
+    return false;
+}
+
+int pk_object_known(struct pk_store *store, uint8_t kind,
+                    const struct pk_digest *hash, uint64_t *ret_off)
+{
+    uint8_t found;
+    uint64_t off;
+    int err;
+
+    if (!object_is_indexed(store, kind)) {
+        return NF_EC_NO_OBJECT;
+    }
+    err = pk_object_find(store, hash, kind == 'D', &off, &found);
+    if (err == 0 && found != kind && (kind == 'R' || kind == 'O')) {
+        return NF_EC_NO_OBJECT; /* a root that equals a child */
+    }
+    if (err == 0) {
+        *ret_off = off;
+    }
+    return err;
+}
+
+int pk_object_append(struct pk_store *store, uint8_t kind,
+                     const struct pk_digest *hash, const struct pk_slice *parts,
+                     size_t n_parts, uint64_t *ret_off)
+{
+    struct pk_buf *out = &store->scratch;
+    struct pk_binding binding = {.hash = *hash, .kind = kind};
+    int err;
+
+    if ((store->flags & PK_OPEN_WRITE) == 0) {
+        return pk_fail(&store->ctx, NF_EROFS, NULL, NF_NOWHERE, "append");
+    }
+    err = pk_object_known(store, kind, hash, ret_off);
+    if (err != NF_EC_NO_OBJECT) {
+        return err;
+    }
+    pk_buf_clear(out);
+    pk_put(out, hash->b, store->scheme.hash_len);
+    pk_put_u8(out, kind);
+    for (size_t i = 0; i < n_parts; i++) {
+        pk_put(out, parts[i].p, parts[i].len);
+    }
+    if (out->failed) {
+        return pk_fail_mem(&store->ctx);
+    }
+    if (out->len > INT32_MAX) {
+        return pk_fail(&store->ctx, NF_EFBIG, NULL, NF_NOWHERE, "entry");
+    }
+    binding.off = pk_store_end(store);
+    binding.len = (uint32_t)out->len;
+    if (object_is_indexed(store, kind)) {
+        err = pk_index_add(&store->index, &binding);
+        if (err != 0) {
+            return err;
+        }
+    }
+    err = pk_suffix_append(&store->suffix, out->p, out->len);
+    if (err != 0) {
+        return err;
+    }
+    store->counters.objects_appended++;
+    store->counters.inodes_appended += kind == 'R' || kind == 'O';
+    store->counters.contents_appended += kind == 'B';
+    store->counters.commits_appended += kind == 'D';
+    *ret_off = binding.off;
+    return 0;
+}
