@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * notapack script: the command scripts of the golden data, from standard
+ * input, as the real irmin-pack was fed them. A line that fails answers
+ * "error ..." and the script goes on. Contents come from the golden data's
+ * generator, host/prng.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/notapack.h"
+#include "host/prng.h"
+
+enum { MAX_WORDS = 64 };
+
+struct script {
+    struct np_store store;
+    struct pk_tree *tree;
+    bool has_head;
+    struct pk_digest head;
+    int error; /* the present line's; 0: none, 1: told already */
+    const char *what;
+};
+
+static int script_refuse(struct script *s, const char *what)
+{
+    s->what = what;
+    return NF_EINVAL;
+}
+
+/* ------------------------------------------------------------------ the tree
+ */
+
+static void script_take_tree(struct script *s, struct pk_tree *tree)
+{
+    pk_tree_free(s->tree);
+    s->tree = tree;
+}
+
+static int script_empty(struct script *s)
+{
+    struct pk_tree *tree;
+    int err = pk_tree_empty(s->store.repo, &tree);
+
+    if (err == 0) {
+        script_take_tree(s, tree);
+        s->has_head = false;
+    }
+    return err;
+}
+
+static int script_checkout(struct script *s, const struct pk_digest *hash)
+{
+    struct pk_tree *tree;
+    int err = pk_commit_tree(s->store.repo, hash, &tree);
+
+    if (err == 0) {
+        script_take_tree(s, tree);
+        s->has_head = true;
+        s->head = *hash;
+    }
+    return err;
+}
+
+static int do_set(struct script *s, char **words, const struct pk_slice *raw)
+{
+    struct np_path path;
+    struct pk_slice data = {NULL, 0};
+    uint8_t *bytes = NULL;
+    int err;
+
+    if (!np_path_parse(words[1], true, &path)) {
+        return NF_ENOMEM;
+    }
+    if (raw != NULL) {
+        data = *raw;
+    } else {
+        size_t len = strtoull(words[2], NULL, 10);
+        struct prng prng;
+
+        bytes = malloc(len + 8);
+        if (bytes == NULL) {
+            np_path_free(&path);
+            return NF_ENOMEM;
+        }
+        prng = prng_seed(strtoull(words[3], NULL, 10));
+        prng_bytes(&prng, len, bytes);
+        data = (struct pk_slice){bytes, len};
+    }
+    err = pk_tree_set(s->tree, path.path, data);
+    free(bytes);
+    np_path_free(&path);
+    return err;
+}
+
+static int do_setraw(struct script *s, char *text, char **words)
+{
+    struct pk_slice raw = {(const uint8_t *)"", 0};
+
+    if (text != NULL) {
+        raw.len = np_unpercent(text);
+        raw.p = (const uint8_t *)text;
+    }
+    return do_set(s, words, &raw);
+}
+
+static int do_del(struct script *s, const char *text)
+{
+    struct np_path path;
+    int err;
+
+    if (!np_path_parse(text, true, &path)) {
+        return NF_ENOMEM;
+    }
+    err = pk_tree_remove(s->tree, path.path);
+    np_path_free(&path);
+    return err;
+}
+
+static int do_hash(struct script *s)
+{
+    struct pk_digest hash;
+    int err = pk_tree_hash(s->tree, &hash);
+
+    if (err == 0) {
+        printf("root ");
+        np_put_hash(stdout, &s->store, &hash);
+        putchar('\n');
+    }
+    return err;
+}
+
+static int do_find(struct script *s, const char *text)
+{
+    struct np_path path;
+    struct pk_stat stat;
+    int err;
+
+    if (!np_path_parse(text, true, &path)) {
+        return NF_ENOMEM;
+    }
+    err = pk_tree_stat(s->tree, path.path, &stat);
+    if (err == NF_ENOENT || (err == 0 && stat.kind != PK_CONTENTS)) {
+        printf("none\n");
+        err = 0;
+    } else if (err == 0) {
+        printf("found %llu ", (unsigned long long)stat.length);
+        np_put_hash(stdout, &s->store, &stat.hash);
+        putchar('\n');
+    }
+    np_path_free(&path);
+    return err;
+}
+
+static int do_list(struct script *s, const char *text)
+{
+    const struct pk_range all = {0, 0};
+    struct pk_list *list = NULL;
+    struct pk_entry entry;
+    struct np_path path;
+    unsigned long long n = 0;
+    int err;
+
+    if (!np_path_parse(text == NULL ? "" : text, true, &path)) {
+        return NF_ENOMEM;
+    }
+    err = pk_list_open(s->tree, path.path, all, PK_LIST_SORTED | PK_LIST_HASH,
+                       &list);
+    np_path_free(&path);
+    if (err == NF_ENOENT || err == NF_ENOTDIR) {
+        printf("listed 0\n");
+        return 0;
+    }
+    while (err == 0 && (err = pk_list_next(list, &entry)) > 0) {
+        printf("  ");
+        np_put_percent(stdout, entry.step);
+        printf(entry.kind == PK_NODE ? " node " : " contents ");
+        np_put_hash(stdout, &s->store, &entry.hash);
+        putchar('\n');
+        n++;
+        err = 0;
+    }
+    pk_list_close(list);
+    if (err == 0) {
+        printf("listed %llu\n", n);
+    }
+    return err;
+}
+
+/* ------------------------------------------------------- commits and branches
+ */
+
+static struct pk_slice script_text(char *word)
+{
+    struct pk_slice s = {(const uint8_t *)word, 0};
+
+    if (strcmp(word, "-") != 0) {
+        s.len = np_unpercent(word);
+    }
+    return s;
+}
+
+static int script_hash(struct script *s, const char *text,
+                       struct pk_digest *ret)
+{
+    return np_hash_parse(&s->store, text, ret) ? 0 : NF_EC_NO_COMMIT;
+}
+
+/* commit BRANCH|- DATE AUTHOR|- MESSAGE|- [PARENT...] */
+static int do_commit(struct script *s, char **words, int n)
+{
+    struct pk_digest parents[MAX_WORDS];
+    struct pk_digest hash;
+    struct pk_digest root;
+    struct pk_info info;
+    size_t n_parents = 0;
+    int err = 0;
+
+    if (n < 5) {
+        return script_refuse(s, "commit needs a date, author and message");
+    }
+    for (int i = 5; i < n && err == 0; i++) {
+        err = script_hash(s, words[i], &parents[n_parents++]);
+    }
+    if (n == 5 && s->has_head) {
+        parents[n_parents++] = s->head;
+    }
+    info.date = strtoll(words[2], NULL, 10);
+    info.author = script_text(words[3]);
+    info.message = script_text(words[4]);
+    if (err == 0) {
+        err = pk_commit_make(s->tree, parents, n_parents, &info, &hash);
+    }
+    if (err == 0) {
+        err = pk_tree_hash(s->tree, &root);
+    }
+    if (err == 0 && strcmp(words[1], "-") != 0) {
+        err = pk_branch_set(s->store.repo, script_text(words[1]), &hash);
+    }
+    if (err == 0) {
+        err = script_checkout(s, &hash);
+    }
+    if (err == 0) {
+        printf("commit ");
+        np_put_hash(stdout, &s->store, &hash);
+        printf(" root ");
+        np_put_hash(stdout, &s->store, &root);
+        putchar('\n');
+    }
+    return err;
+}
+
+static int do_checkout(struct script *s, const char *text)
+{
+    struct pk_digest hash;
+    int err = script_hash(s, text, &hash);
+
+    return err == 0 ? script_checkout(s, &hash) : err;
+}
+
+static int do_checkout_branch(struct script *s, char *name)
+{
+    struct pk_digest hash;
+    int err = pk_branch_get(s->store.repo, script_text(name), &hash);
+
+    if (err == 0) {
+        err = script_checkout(s, &hash);
+    }
+    if (err == 0) {
+        printf("head ");
+        np_put_hash(stdout, &s->store, &hash);
+        putchar('\n');
+    }
+    return err;
+}
+
+static int do_setbranch(struct script *s, char *name, const char *text)
+{
+    struct pk_digest hash;
+    int err = script_hash(s, text, &hash);
+
+    return err == 0 ? pk_branch_set(s->store.repo, script_text(name), &hash)
+                    : err;
+}
+
+/* -------------------------------------------------------------------- reopen
+ */
+
+/* A tree that no commit holds, kept while its store is closed. */
+struct kept {
+    struct pk_repo *repo;
+    struct pk_tree *tree;
+    struct {
+        char *path; /* percent-encoded */
+        struct pk_bytes bytes;
+        uint8_t *copy;
+    } * files;
+    size_t n;
+    size_t cap;
+};
+
+static int keep_file(void *arg, struct pk_path path, const struct pk_stat *stat)
+{
+    struct kept *k = arg;
+    struct pk_bytes bytes;
+    size_t text_len = 0;
+    FILE *text;
+    int err;
+
+    if (stat->kind != PK_CONTENTS) {
+        return 0;
+    }
+    if (k->n == k->cap) {
+        size_t cap = k->cap == 0 ? 16 : k->cap * 2;
+        void *files = realloc(k->files, cap * sizeof(*k->files));
+
+        if (files == NULL) {
+            return NF_ENOMEM;
+        }
+        k->files = files;
+        k->cap = cap;
+    }
+    err = pk_tree_get(k->tree, path, &bytes);
+    if (err != 0) {
+        return err;
+    }
+    k->files[k->n].path = NULL;
+    k->files[k->n].copy = malloc(bytes.len + 1);
+    text = open_memstream(&k->files[k->n].path, &text_len);
+    if (text != NULL) {
+        np_put_path(text, path);
+        (void)fclose(text); /* a failure leaves path NULL */
+    }
+    if (k->files[k->n].copy != NULL) {
+        memcpy(k->files[k->n].copy, bytes.p, bytes.len);
+    }
+    k->files[k->n].bytes.len = bytes.len;
+    pk_bytes_free(k->repo, &bytes);
+    k->n++;
+    return text == NULL || k->files[k->n - 1].copy == NULL ? NF_ENOMEM : 0;
+}
+
+static int keep_restore(struct script *s, const struct kept *k)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < k->n && err == 0; i++) {
+        struct pk_slice data = {k->files[i].copy, k->files[i].bytes.len};
+        struct np_path path;
+
+        if (!np_path_parse(k->files[i].path, true, &path)) {
+            return NF_ENOMEM;
+        }
+        err = pk_tree_set(s->tree, path.path, data);
+        np_path_free(&path);
+    }
+    return err;
+}
+
+static int do_reopen(struct script *s)
+{
+    const struct np_options *options = s->store.options;
+    struct kept kept = {.repo = s->store.repo, .tree = s->tree};
+    int err = 0;
+
+    if (!s->has_head) {
+        err = pk_tree_walk(s->tree, 0, keep_file, &kept);
+    }
+    script_take_tree(s, NULL);
+    if (np_store_close(&s->store) != 0 ||
+        np_store_open(&s->store, options, PK_OPEN_WRITE) != 0) {
+        fprintf(stderr, "notapack: the store cannot be opened again\n");
+        exit(NP_FAILED);
+    }
+    if (s->has_head) {
+        err = script_checkout(s, &s->head);
+    } else if (err == 0) {
+        err = script_empty(s);
+        if (err == 0) {
+            err = keep_restore(s, &kept);
+        }
+    }
+    for (size_t i = 0; i < kept.n; i++) {
+        free(kept.files[i].path);
+        free(kept.files[i].copy);
+    }
+    free(kept.files);
+    return err;
+}
+
+/* ------------------------------------------------------------------ the lines
+ */
+
+static int script_run(struct script *s, char **words, int n)
+{
+    const char *w = words[0];
+
+    if (strcmp(w, "set") == 0 && n == 4) {
+        return do_set(s, words, NULL);
+    }
+    if (strcmp(w, "setraw") == 0 && (n == 2 || n == 3)) {
+        return do_setraw(s, n == 3 ? words[2] : NULL, words);
+    }
+    if (strcmp(w, "del") == 0 && n == 2) {
+        return do_del(s, words[1]);
+    }
+    if (strcmp(w, "commit") == 0) {
+        return do_commit(s, words, n);
+    }
+    if (strcmp(w, "checkout") == 0 && n == 2) {
+        return do_checkout(s, words[1]);
+    }
+    if (strcmp(w, "checkout-branch") == 0 && n == 2) {
+        return do_checkout_branch(s, words[1]);
+    }
+    if (strcmp(w, "empty") == 0 && n == 1) {
+        return script_empty(s);
+    }
+    if (strcmp(w, "setbranch") == 0 && n == 3) {
+        return do_setbranch(s, words[1], words[2]);
+    }
+    if (strcmp(w, "rmbranch") == 0 && n == 2) {
+        return pk_branch_remove(s->store.repo, script_text(words[1]));
+    }
+    if (strcmp(w, "hash") == 0 && n == 1) {
+        return do_hash(s);
+    }
+    if (strcmp(w, "find") == 0 && n == 2) {
+        return do_find(s, words[1]);
+    }
+    if (strcmp(w, "list") == 0 && (n == 1 || n == 2)) {
+        return do_list(s, n == 2 ? words[1] : NULL);
+    }
+    if (strcmp(w, "flush") == 0 && n == 1) {
+        return pk_repo_flush(s->store.repo);
+    }
+    if (strcmp(w, "reopen") == 0 && n == 1) {
+        return do_reopen(s);
+    }
+    if (strcmp(w, "split") == 0 && n == 1) {
+        return pk_repo_split(s->store.repo);
+    }
+    return script_refuse(s, "unknown command");
+}
+
+static void script_line(struct script *s, char *line)
+{
+    char *words[MAX_WORDS];
+    int n = 0;
+    int err;
+
+    line[strcspn(line, "\n")] = '\0';
+    if (line[0] == '\0' || line[0] == '#') {
+        return;
+    }
+    for (char *p = line; p != NULL && n < MAX_WORDS; n++) {
+        words[n] = strsep(&p, " ");
+    }
+    s->what = NULL;
+    err = script_run(s, words, n);
+    if (err != 0) {
+        printf("error %s\n", s->what != NULL ? s->what : nf_strerror(err));
+    }
+}
+
+int np_script(const struct np_options *options, int n_words, char **words)
+{
+    struct script s = {0};
+    char *line = NULL;
+    size_t cap = 0;
+    int err = np_store_open(&s.store, options, PK_OPEN_WRITE | PK_OPEN_CREATE);
+
+    (void)n_words;
+    (void)words;
+    if (err != 0) {
+        return err;
+    }
+    err = script_empty(&s);
+    if (err != 0) {
+        err = np_complain(&s.store, err, "script");
+    }
+    while (err == 0 && getline(&line, &cap, stdin) >= 0) {
+        script_line(&s, line);
+    }
+    free(line);
+    pk_tree_free(s.tree);
+    if (np_store_close(&s.store) != 0) {
+        return NP_FAILED;
+    }
+    printf("closed\n");
+    return err;
+}
