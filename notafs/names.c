@@ -566,8 +566,9 @@ int nf_dir_next(struct nf_dir *dir, struct nf_dirent *ret)
     struct nf_rec rec;
     const char *name;
     size_t len;
-    int got = nf->format->table_next(nf, dir->id, dir->name, dir->name_len,
-                                     &name, &len, &rec);
+    const char *after = dir->name != NULL ? dir->name : "";
+    int got = nf->format->table_next(nf, dir->id, after, dir->name_len, &name,
+                                     &len, &rec);
     if (got != 1) {
         return got;
     }
