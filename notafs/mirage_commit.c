@@ -54,7 +54,8 @@ static int load(struct nf *nf, const struct mirage_leaf *leaf, bool verify)
 static int choose(struct nf *nf, const struct mirage_leaf *leaves, int n,
                   uint64_t generation)
 {
-    bool verify = generation == 0 && (nf->flags & NF_MOUNT_NO_VERIFY) == 0;
+    bool verify = (nf->flags & NF_MOUNT_VERIFY) != 0 ||
+                  (generation == 0 && (nf->flags & NF_MOUNT_NO_VERIFY) == 0);
     struct nf_error_info first;
     memset(&first, 0, sizeof(first));
     for (int i = 0; i < n; i++) {

@@ -215,6 +215,13 @@ static int write_blank(struct bd *bd, uint8_t *pages, uint8_t *zero)
     return err == 0 ? bd_flush(bd) : err;
 }
 
+/* OCaml Notafs takes ids of 4 bytes for signed ones. */
+static bool can_format(uint64_t page_count, uint32_t page_size)
+{
+    return page_size <= MIRAGE_MAX_FORMAT && page_count >= MIRAGE_MIN_PAGES &&
+           (page_count <= INT32_MAX || page_count > UINT32_MAX);
+}
+
 int nf_mirage_format_disk(struct bd *bd, struct nf_mem *mem,
                           const struct nf_format_options *options)
 {
@@ -228,7 +235,7 @@ int nf_mirage_format_disk(struct bd *bd, struct nf_mem *mem,
                         ? options->checksum
                         : NF_CHECKSUM_ADLER32;
     if (!nf_mirage_geo_init(&geo, disk.page_count, size, disk.checksum) ||
-        disk.page_count < MIRAGE_MIN_PAGES) {
+        !can_format(disk.page_count, size)) {
         return NF_EINVAL;
     }
     uint8_t *pages = nf_alloc_aligned(mem, len, 4096);

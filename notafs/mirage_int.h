@@ -38,7 +38,8 @@
 #define MIRAGE_BLANK_SUM   1  /* of a null pointer, or a page being summed */
 #define MIRAGE_MIN_PAGES   32 /* of a disk formatted here */
 #define MIRAGE_MIN_PAGE    512
-#define MIRAGE_MAX_PAGE    4096
+#define MIRAGE_MAX_PAGE    65536
+#define MIRAGE_MAX_FORMAT  4096      /* larger pages make OCaml Notafs abort */
 #define MIRAGE_MAX_BYTES   INT32_MAX /* OCaml Notafs reads keys as signed */
 #define MIRAGE_MAX_NAME    255       /* of names made here; any is read */
 #define MIRAGE_ROPE_HEAD   4         /* bytes before the entries of a node */

@@ -19,7 +19,8 @@ struct mirage_disk {
     uint32_t flags; /* of mounts */
 };
 
-/* A disk of zeros, formatted and mounted with the smallest cache. */
+/* A disk of zeros, formatted and mounted with the smallest cache. Of more than
+ * 2^20 pages there are the first 2^15 only. */
 void mirage_disk_open(struct mirage_disk *disk, uint32_t page_size,
                       uint64_t page_count, enum nf_checksum checksum);
 

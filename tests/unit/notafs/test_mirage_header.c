@@ -179,11 +179,13 @@ START_TEST(format_refuses_what_the_profile_has_not)
         enum nf_checksum checksum;
     } cases[] = {
         {8192, 64, NF_CHECKSUM_DEFAULT},
+        {512, (uint64_t)1 << 31, NF_CHECKSUM_DEFAULT},
+        {512, UINT32_MAX, NF_CHECKSUM_DEFAULT},
         {512, 31, NF_CHECKSUM_DEFAULT},
         {512, 64, NF_CHECKSUM_XXH3},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const struct bd_geometry geo = {.page_count = cases[i].pages,
+        const struct bd_geometry geo = {.page_count = 31,
                                         .page_size = cases[i].page_size,
                                         .caps = BD_CAP_FLUSH};
         const struct nf_format_options options = {
@@ -191,6 +193,7 @@ START_TEST(format_refuses_what_the_profile_has_not)
         struct mem_fault mem;
         mem_fault_init(&mem);
         struct bd_fault *fault = bd_fault_open(&geo);
+        fault->bd.geo.page_count = cases[i].pages;
         assert_err(nf_format(&fault->bd, &mem.env, &options), NF_EINVAL);
         ck_assert_uint_eq(fault->bd.count.writes, 0);
         bd_fault_close(fault);

@@ -258,6 +258,12 @@ START_TEST(four_byte_ids)
 }
 END_TEST
 
+START_TEST(eight_byte_ids)
+{
+    run_model(25, 512, (uint64_t)1 << 40, NF_CHECKSUM_DEFAULT, 2000);
+}
+END_TEST
+
 START_TEST(without_checksums)
 {
     run_model(31, 512, 500, NF_CHECKSUM_NONE, 3000);
@@ -266,4 +272,4 @@ START_TEST(without_checksums)
 END_TEST
 
 UNIT_MAIN("notafs/mirage_model", one_byte_ids, two_byte_ids, four_byte_ids,
-          without_checksums)
+          eight_byte_ids, without_checksums)
