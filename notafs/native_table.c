@@ -453,7 +453,10 @@ static int merge(struct nf *nf, struct path *path, bool *ret_done)
     if (err != 0) {
         return err;
     }
-    uint32_t bound = (uint32_t)parent->data[slot.off + 28];
+    /* The right one of the two goes, and its first cell gets the bound between
+     * them for a key. */
+    uint32_t right = other > i ? other : i;
+    uint32_t bound = parent->data[native_cell_off(parent->data, right) + 28];
     uint32_t used = 2 * room - nf_native_node_free(node->data) -
                     nf_native_node_free(sibling->data) + bound;
     if (used > room ||
@@ -466,8 +469,6 @@ static int merge(struct nf *nf, struct path *path, bool *ret_done)
         nf_cache_unpin(sibling);
         return err;
     }
-    /* The right one of the two goes. */
-    uint32_t right = other > i ? other : i;
     slot.off = native_cell_off(parent->data, right);
     nf_slot_get(nf, slot, &ptr);
     if (other > i) {
