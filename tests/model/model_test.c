@@ -681,6 +681,7 @@ int main(int argc, char **argv)
     }
     verbose = getenv("MODEL_VERBOSE") != NULL;
     (void)signal(SIGABRT, on_signal);
+    (void)signal(SIGILL, on_signal); /* nf_assert */
     (void)signal(SIGSEGV, on_signal);
     for (uint64_t i = 0; i < rounds; i++) {
         (void)snprintf(
