@@ -25,6 +25,7 @@ struct dump {
     struct hashes heads;   /* of the branches, by name */
     struct hashes commits; /* that can be reached */
     struct hashes gone;
+    bool broken; /* a branch that leads nowhere has been told */
 };
 
 static int hashes_add(struct hashes *h, const struct pk_digest *hash)
@@ -62,7 +63,12 @@ static int dump_branch(void *arg, struct pk_slice name,
     struct pk_commit *commit = NULL;
     int err = pk_commit_find(d->store.repo, hash, &commit);
 
-    if (err != 0 && err != NF_EC_NO_COMMIT) {
+    if (err == NF_EC_NO_COMMIT) { /* no index entry was ever taken out */
+        fprintf(stderr, "notapack: store.branches: branch ");
+        np_put_branch(stderr, name);
+        fprintf(stderr, " names a commit that the index does not have\n");
+        d->broken = true;
+    } else if (err != 0 && err != NF_EC_COLLECTED) {
         return err;
     }
     pk_commit_free(d->store.repo, commit);
@@ -202,7 +208,7 @@ static int dump_one(struct dump *d, const char *text)
 
         err = pk_commit_find(d->store.repo, &commit->parents[i], &parent);
         pk_commit_free(d->store.repo, parent);
-        if (err == NF_EC_NO_COMMIT) {
+        if (nf_err_class(err) == NF_ENOENT) {
             err = hashes_add(&d->gone, &commit->parents[i]);
         }
     }
@@ -225,6 +231,8 @@ int np_dump(const struct np_options *options, int n_words, char **words)
         options->commit != NULL ? dump_one(&d, options->commit) : dump_all(&d);
     if (err != 0) {
         err = np_complain(&d.store, err, "dump");
+    } else if (d.broken) {
+        err = NP_FAILED;
     }
     free(d.heads.p);
     free(d.commits.p);

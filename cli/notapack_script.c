@@ -28,8 +28,7 @@ static int script_refuse(struct script *s, const char *what)
     return NF_EINVAL;
 }
 
-/* ------------------------------------------------------------------ the tree
- */
+/* ---------------------------------------------------------------- the tree */
 
 static void script_take_tree(struct script *s, struct pk_tree *tree)
 {
@@ -187,8 +186,7 @@ static int do_list(struct script *s, const char *text)
     return err;
 }
 
-/* ------------------------------------------------------- commits and branches
- */
+/* ---------------------------------------------------- commits and branches */
 
 static struct pk_slice script_text(char *word)
 {
@@ -283,8 +281,7 @@ static int do_setbranch(struct script *s, char *name, const char *text)
                     : err;
 }
 
-/* -------------------------------------------------------------------- reopen
- */
+/* ------------------------------------------------------------------ reopen */
 
 /* A tree that no commit holds, kept while its store is closed. */
 struct kept {
@@ -388,8 +385,7 @@ static int do_reopen(struct script *s)
     return err;
 }
 
-/* ------------------------------------------------------------------ the lines
- */
+/* --------------------------------------------------------------- the lines */
 
 static int script_run(struct script *s, char **words, int n)
 {

@@ -4,10 +4,10 @@
  * overwrites records in place; so that a crash leaves the old table or the
  * new, we write the same bytes to store.branches.tmp and rename it.
  *
- * Nothing protects the table but its own plausibility: a record that runs
- * beyond the end of the file is an error, not the leaving of a crash, since
- * one flipped length would otherwise hide every branch behind it. repair cuts
- * it.
+ * Nothing protects the table but its own plausibility. A name is made of few
+ * characters, and a record that runs beyond the end of the file is an error,
+ * not the leaving of a crash, since one flipped length would otherwise hide
+ * every branch behind it; repair cuts it.
  */
 #include "pack/branches.h"
 
@@ -74,6 +74,21 @@ static bool branches_search(const struct pk_branches *branches,
     return false;
 }
 
+/* Only these (spec 5.2). */
+static bool branches_is_name(struct pk_slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool digit = c >= '0' && c <= '9';
+
+        if (!letter && !digit && c != '-' && c != '_' && c != '.' && c != '/') {
+            return false;
+        }
+    }
+    return name.len > 0 && name.len <= PK_BRANCH_MAX_NAME;
+}
+
 /* Enter the record at pos, in place of an earlier one of its name. */
 static int branches_enter(struct pk_branches *branches, size_t pos,
                           uint32_t name_len)
@@ -136,10 +151,13 @@ static int branches_read(struct pk_branches *branches)
     while (!c.bad && c.p < c.end && err == 0) {
         size_t pos = pk_cursor_pos(&c);
         uint32_t len = pk_take_be32(&c);
+        struct pk_slice name = {pk_take(&c, len), len};
 
-        (void)pk_take(&c, len);                /* looked at below */
         (void)pk_take(&c, branches->hash_len); /* looked at when asked for */
-        if (!c.bad) {
+        if (!c.bad && !branches_is_name(name)) {
+            err = pk_fail(branches->ctx, NF_EC_BRANCHES, branches_name, pos + 4,
+                          "branch name");
+        } else if (!c.bad) {
             err = branches_enter(branches, pos, len);
         }
     }
@@ -222,7 +240,7 @@ int pk_branches_set(struct pk_branches *branches, struct pk_slice name,
     size_t i;
     int err;
 
-    if (name.len == 0 || name.len > PK_BRANCH_MAX_NAME) {
+    if (!branches_is_name(name)) {
         return pk_fail(branches->ctx, NF_EINVAL, branches_name, NF_NOWHERE,
                        "branch name");
     }

@@ -188,8 +188,7 @@ static int log_read(struct pk_index *index, struct pk_file *file, uint64_t from,
     return err;
 }
 
-/* --------------------------------------------------------------- open, close
- */
+/* ------------------------------------------------------------- open, close */
 
 int pk_index_create(struct pk_ctx *ctx, const struct pk_vfs *vfs)
 {
@@ -324,8 +323,7 @@ int pk_index_reload(struct pk_index *index)
     return err;
 }
 
-/* -------------------------------------------------------------------- look up
- */
+/* ----------------------------------------------------------------- look up */
 
 /* The first and the one after the last entry of data that can have a key. */
 static int data_bucket(struct pk_index *index, uint32_t key, uint64_t *ret_lo,
@@ -464,8 +462,7 @@ int pk_index_each(struct pk_index *index, pk_binding_fn fn, void *arg)
     return err;
 }
 
-/* -------------------------------------------------------------------- writing
- */
+/* ----------------------------------------------------------------- writing */
 
 int pk_index_add(struct pk_index *index, const struct pk_binding *binding)
 {

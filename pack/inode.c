@@ -25,8 +25,7 @@ static int inode_bad(struct pk_store *store, uint64_t off, const char *what)
     return pk_store_fail(store, NF_EC_INODE, off, what);
 }
 
-/* --------------------------------------------------------------------- decode
- */
+/* ------------------------------------------------------------------ decode */
 
 /* Decode the slot at the cursor. */
 static struct pk_slot inode_take_slot(const struct pk_store *store,
@@ -162,13 +161,13 @@ int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
         return 0;
     }
     err = pk_object_find(store, &addr->hash, false, ret_off, &kind);
-    return err == NF_EC_NO_OBJECT
-               ? pk_fail(&store->ctx, err, "index", NF_NOWHERE, "reference")
+    return nf_err_class(err) == NF_ENOENT
+               ? pk_fail(&store->ctx, NF_EC_UNRESOLVED, "index", NF_NOWHERE,
+                         "reference")
                : err;
 }
 
-/* ----------------------------------------------------------------- the cache
- */
+/* --------------------------------------------------------------- the cache */
 
 static struct pk_inode **cache_slot(const struct pk_cache *cache, uint64_t off)
 {
@@ -317,8 +316,7 @@ void pk_inode_unpin(struct pk_store *store, struct pk_inode *inode)
     }
 }
 
-/* ----------------------------------------------------------------------- load
- */
+/* -------------------------------------------------------------------- load */
 
 /* Read and decode the inode at off; not in the cache, not verified. */
 static int inode_read(struct pk_store *store, uint64_t off,
@@ -639,8 +637,7 @@ int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,
     return 0;
 }
 
-/* -------------------------------------------------------------------- look up
- */
+/* ----------------------------------------------------------------- look up */
 
 /* The binding of step, or the child of index; false: none. */
 static bool inode_search(const struct pk_store *store,
@@ -706,8 +703,7 @@ int pk_inode_find(struct pk_store *store, uint64_t off, struct pk_slice step,
     return err;
 }
 
-/* ------------------------------------------------------------------ iteration
- */
+/* --------------------------------------------------------------- iteration */
 
 int pk_inode_iter_begin(struct pk_inode_iter *iter, struct pk_store *store,
                         uint64_t off)

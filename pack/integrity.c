@@ -18,8 +18,7 @@
 #include "pack/inode.h"
 #include "pack/objects.h"
 
-/* ---------------------------------------------------------------------- seen
- */
+/* -------------------------------------------------------------------- seen */
 
 static size_t seen_slot(const struct pk_seen *seen, uint64_t off)
 {
@@ -69,8 +68,7 @@ void pk_seen_deinit(struct pk_seen *seen)
     seen->n_slots = 0;
 }
 
-/* ------------------------------------------------------------------- findings
- */
+/* ---------------------------------------------------------------- findings */
 
 static int check_tell(struct pk_checker *checker, int err, const char *file,
                       uint64_t off, const char *what)
@@ -102,8 +100,7 @@ static bool check_enough(const struct pk_checker *checker)
            checker->stats.inodes + checker->stats.contents >= checker->budget;
 }
 
-/* ---------------------------------------------------------------- directories
- */
+/* ------------------------------------------------------------- directories */
 
 static int check_later(struct pk_checker *checker, uint64_t off)
 {
@@ -291,8 +288,7 @@ void pk_checker_deinit(struct pk_checker *checker)
             checker->cap_todo * sizeof(*checker->todo));
 }
 
-/* ----------------------------------------------------------------- everything
- */
+/* -------------------------------------------------------------- everything */
 
 /* An index entry: what it says is true, or its object was collected. */
 static int check_entry(void *arg, const struct pk_binding *binding)

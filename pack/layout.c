@@ -86,8 +86,7 @@ int pk_layout_migrate(struct pk_store *store, struct pk_control *control)
     return err == 0 ? pk_file_commit(&store->ctx, store->vfs) : err;
 }
 
-/* --------------------------------------------------------------------- create
- */
+/* ------------------------------------------------------------------ create */
 
 static int create_empty(struct pk_store *store, const struct pk_vfs *vfs,
                         const char *name)
@@ -143,8 +142,7 @@ int pk_layout_create(struct pk_store *store)
     return err == 0 ? pk_file_commit(&store->ctx, store->vfs) : err;
 }
 
-/* -------------------------------------------------------------------- clean up
- */
+/* ---------------------------------------------------------------- clean up */
 
 /* Is this file of the root a leaving of a crash or of old programs? */
 static bool clean_is_stale(const struct pk_control *control, const char *name)

@@ -18,7 +18,7 @@
 static const char control_name[] = "store.control";
 static const char control_tmp_name[] = "store.control.tmp";
 
-/* ------------------------------------------------------------------ control */
+/* ----------------------------------------------------------------- control */
 
 /* Errors: NF_ENOENT. */
 static int control_read(struct pk_store *store, struct pk_control *ret)
@@ -53,7 +53,7 @@ int pk_store_write_control(struct pk_store *store,
     return err;
 }
 
-/* --------------------------------------------------------------------- open */
+/* -------------------------------------------------------------------- open */
 
 /* May a strategy write to a store of this status (spec 7.3, 8.2)? */
 static int store_check_strategy(struct pk_store *store)
@@ -231,8 +231,7 @@ int pk_store_close(struct pk_store *store)
     return err;
 }
 
-/* ------------------------------------------------------------- flush, reload
- */
+/* ----------------------------------------------------------- flush, reload */
 
 int pk_store_flush(struct pk_store *store)
 {

@@ -108,44 +108,38 @@ int pk_object_find(struct pk_store *store, const struct pk_digest *hash,
     struct pk_head head;
     int err = pk_index_find(&store->index, hash, &binding);
 
-    if (err == 0 && binding.off > PK_INT63_MAX) {
-        err = NF_EC_NO_OBJECT;
-    }
-    if (err == 0) {
-        err = pk_object_head(store, binding.off, &head);
-    }
-    if (err == NF_EC_ENTRY) {
-        err = NF_EC_NO_OBJECT; /* the index points between objects */
-    }
     if (err != 0) {
         return err;
     }
-    if (memcmp(&head.hash, hash, sizeof(*hash)) != 0 ||
-        pk_kind_is_commit(head.kind) != commit ||
-        (head.kind == 'P' && store->lower.n_volumes == 0)) {
-        return NF_EC_NO_OBJECT;
+    if (binding.off <= PK_INT63_MAX) {
+        err = pk_object_head(store, binding.off, &head);
+    } else {
+        err = NF_EC_ENTRY;
     }
-    *ret_off = binding.off;
-    *ret_kind = head.kind;
-    return 0;
-}
-
-/* ------------------------------------------------------------------ contents
- */
-
-int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
-{
-    struct pk_head head;
-    int err = pk_object_head(store, off, &head);
-
-    if (err == 0 && head.kind != 'B') {
-        err = pk_store_fail(store, NF_EC_ENTRY, off, "kind");
+    if (err == NF_EC_NO_OBJECT) {
+        return binding.off < store->control.suffix_start ? NF_EC_COLLECTED
+                                                         : err;
+    }
+    if (err == 0 && (memcmp(&head.hash, hash, sizeof(*hash)) != 0 ||
+                     pk_kind_is_commit(head.kind) != commit ||
+                     (head.len != 0 && head.len != binding.len))) {
+        err = NF_EC_ENTRY;
+    }
+    if (err == NF_EC_ENTRY) {
+        return pk_fail(&store->ctx, NF_EC_INDEX, "index", binding.off,
+                       "entry that differs from its object");
+    }
+    if (err == 0 && head.kind == 'P' && store->lower.n_volumes == 0) {
+        err = NF_EC_COLLECTED;
     }
     if (err == 0) {
-        *ret_len = head.len - head.body;
+        *ret_off = binding.off;
+        *ret_kind = head.kind;
     }
     return err;
 }
+
+/* ---------------------------------------------------------------- contents */
 
 int pk_contents_read(struct pk_store *store, uint64_t off,
                      const struct pk_digest *expected,
@@ -192,8 +186,30 @@ int pk_contents_read(struct pk_store *store, uint64_t off,
     return 0;
 }
 
-/* -------------------------------------------------------------------- commits
- */
+int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
+{
+    struct pk_head head;
+    int err = pk_object_head(store, off, &head);
+
+    if (err == 0 && head.kind != 'B') {
+        err = pk_store_fail(store, NF_EC_ENTRY, off, "kind");
+    }
+    if (err == 0 && (store->flags & PK_OPEN_NO_VERIFY) == 0) {
+        /* The length in front is covered by the hash of what it measures. */
+        struct pk_bytes bytes;
+
+        err = pk_contents_read(store, off, &head.hash, &bytes);
+        if (err == 0) {
+            nf_free(&store->ctx.mem, bytes.own, bytes.len);
+        }
+    }
+    if (err == 0) {
+        *ret_len = head.len - head.body;
+    }
+    return err;
+}
+
+/* ----------------------------------------------------------------- commits */
 
 /* Where the object of an address is and which hash it has. One that is missing
  * but known by its hash is no error: off is then NF_NOWHERE. */
@@ -207,13 +223,16 @@ static int commit_ref(struct pk_store *store, const struct pk_addr *addr,
     if (addr->by_hash) {
         *ret = addr->hash;
         err = pk_object_find(store, &addr->hash, commit, ret_off, &kind);
-        if (err == NF_EC_NO_OBJECT) {
+        if (nf_err_class(err) == NF_ENOENT) {
             *ret_off = NF_NOWHERE;
             err = 0;
         }
         return err;
     }
     err = pk_object_head(store, addr->off, &head);
+    if (err == NF_EC_NO_OBJECT) {
+        return pk_store_fail(store, NF_EC_UNRESOLVED, addr->off, "reference");
+    }
     if (err == 0 && (commit ? !pk_kind_is_commit(head.kind)
                             : !pk_kind_is_inode(head.kind))) {
         err = pk_store_fail(store, NF_EC_ENTRY, addr->off, "kind");
@@ -371,8 +390,7 @@ void pk_commit_release(struct pk_store *store, struct pk_commit_at *at)
     *at = (struct pk_commit_at){0};
 }
 
-/* -------------------------------------------------------------------- append
- */
+/* ------------------------------------------------------------------ append */
 
 /* Does the strategy index entries of this kind (spec 6.4)? */
 static bool object_is_indexed(const struct pk_store *store, uint8_t kind)
@@ -399,6 +417,9 @@ int pk_object_known(struct pk_store *store, uint8_t kind,
         return NF_EC_NO_OBJECT;
     }
     err = pk_object_find(store, hash, kind == 'D', &off, &found);
+    if (err == NF_EC_INDEX || err == NF_EC_COLLECTED) {
+        return NF_EC_NO_OBJECT; /* lost in a crash, or collected: once more */
+    }
     if (err == 0 && found != kind && (kind == 'R' || kind == 'O')) {
         return NF_EC_NO_OBJECT; /* a root that equals a child */
     }

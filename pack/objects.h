@@ -15,7 +15,8 @@ NF_MUST_USE int pk_object_read(struct pk_store *store, uint64_t off,
                                size_t min_len, struct pk_head *ret_head);
 
 /* Find an object by its hash: in the index, and readable where that says.
- * commit: of that kind, or else of another. Errors: NF_EC_NO_OBJECT. */
+ * commit: of that kind, or else of another. Errors: NF_EC_NO_OBJECT;
+ * NF_EC_COLLECTED; NF_EC_INDEX: something else is there. */
 NF_MUST_USE int pk_object_find(struct pk_store *store,
                                const struct pk_digest *hash, bool commit,
                                uint64_t *ret_off, uint8_t *ret_kind);

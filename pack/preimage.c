@@ -192,7 +192,7 @@ static int child_bits(const struct pk_scheme *scheme, uint32_t at,
     }
     err = pk_digest_of(scheme, step.p, step.len, &digest);
     for (uint32_t i = at; i < at + scheme->bits; i++) {
-        v = v << 1 | (digest.b[i / 8] >> (7 - i % 8) & 1u);
+        v = v << 1 | ((uint32_t)digest.b[i / 8] >> (7 - i % 8) & 1u);
     }
     if (err == 0) {
         *ret = v;

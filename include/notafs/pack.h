@@ -325,7 +325,8 @@ struct pk_commit {
     const struct pk_digest *parents; /* ascending */
 };
 
-/* Errors: NF_EC_NO_COMMIT. Release with pk_commit_free (NULL is fine). */
+/* Errors: NF_EC_NO_COMMIT; NF_EC_COLLECTED: it was there once; NF_EC_INDEX.
+ * Release with pk_commit_free (NULL is fine). */
 NF_MUST_USE int pk_commit_find(struct pk_repo *repo,
                                const struct pk_digest *hash,
                                struct pk_commit **ret_commit);

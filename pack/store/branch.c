@@ -38,7 +38,7 @@ static int branch_write(struct pk_repo *repo, struct pk_slice name,
     }
     if (hash != NULL) {
         err = pk_object_find(store, hash, true, &off, &kind);
-        if (err == NF_EC_NO_OBJECT) {
+        if (nf_err_class(err) == NF_ENOENT) {
             err = branch_fail(repo, NF_EC_NO_COMMIT);
         }
         if (err == 0) {

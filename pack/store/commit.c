@@ -16,9 +16,10 @@ static int commit_find_at(struct pk_repo *repo, const struct pk_digest *hash,
     uint8_t kind;
     int err = pk_object_find(&repo->store, hash, true, &off, &kind);
 
-    if (err == NF_EC_NO_OBJECT) {
-        return pk_fail(&repo->store.ctx, NF_EC_NO_COMMIT, NULL, NF_NOWHERE,
-                       "commit");
+    if (nf_err_class(err) == NF_ENOENT) {
+        return pk_fail(&repo->store.ctx,
+                       err == NF_EC_COLLECTED ? err : NF_EC_NO_COMMIT, NULL,
+                       NF_NOWHERE, "commit");
     }
     return err == 0 ? pk_commit_read(&repo->store, off, ret) : err;
 }
@@ -98,7 +99,7 @@ static int commit_parents(struct pk_repo *repo, const struct pk_digest *given,
         addrs[i] = (struct pk_addr){.hash = hashes[i]};
         err = pk_object_find(&repo->store, &hashes[i], true, &addrs[i].off,
                              &kind);
-        if (err == NF_EC_NO_OBJECT) {
+        if (nf_err_class(err) == NF_ENOENT) {
             err = pk_fail(&repo->store.ctx, NF_EC_NO_COMMIT, NULL, NF_NOWHERE,
                           "parent");
         }
@@ -195,8 +196,7 @@ int pk_commit_make(struct pk_tree *tree, const struct pk_digest *parents,
     return err;
 }
 
-/* ----------------------------------------------------------------- all commits
- */
+/* ------------------------------------------------------------- all commits */
 
 struct commit_each {
     pk_commit_fn fn;

@@ -32,8 +32,7 @@ static struct pk_store *export_store(struct export *e)
     return &e->pass.repo->store;
 }
 
-/* -------------------------------------------------------------------- encode
- */
+/* ------------------------------------------------------------------ encode */
 
 /* Where the object that a binding names is stored. */
 static int val_addr(struct export *e, const struct pk_mval *val,
@@ -50,7 +49,7 @@ static int val_addr(struct export *e, const struct pk_mval *val,
         err = pk_object_find(export_store(e), &ret->hash, false, &ret->off,
                              &kind);
         ret->by_hash = err != 0;
-        return err == NF_EC_NO_OBJECT ? 0 : err;
+        return nf_err_class(err) == NF_ENOENT ? 0 : err;
     }
     ret->by_hash = false;
     switch (val->item->what) {
@@ -143,8 +142,7 @@ static void encode_tree(struct export *e, const struct pk_mnode *mnode)
     }
 }
 
-/* -------------------------------------------------------------------- append
- */
+/* ------------------------------------------------------------------ append */
 
 static int append_body(struct export *e, uint8_t kind,
                        const struct pk_digest *hash, uint64_t *ret_off)
@@ -213,8 +211,7 @@ static void export_settle(struct export *e, struct pk_plan *plan)
     pk_node_clear(e->pass.repo, plan->node);
 }
 
-/* -------------------------------------------------------------------- export
- */
+/* ------------------------------------------------------------------ export */
 
 static int export_push(struct export *e, struct pk_plan *plan)
 {

@@ -2,6 +2,9 @@
 /*
  * History: the commits that some can be reached from, each once. Those waiting
  * are a heap by date, newest first; a set of hashes tells which have been met.
+ * A parent is found where its child says that it is; the index is asked for
+ * those at the beginning, for references by hash, and for parents that were
+ * collected, as they may have been written again.
  */
 #include <string.h>
 
@@ -10,7 +13,7 @@
 
 struct history {
     struct pk_repo *repo;
-    struct pk_commit **heap;
+    struct pk_commit_at *heap;
     size_t n;
     size_t cap;
     struct pk_digest *met; /* open addressing; met_used tells which */
@@ -69,21 +72,25 @@ static int met_grow(struct history *h)
 }
 
 /* Newer first; equal dates by hash, so that the order is one. */
-static bool history_before(const struct pk_commit *a, const struct pk_commit *b)
+static bool history_before(const struct pk_commit_at *x,
+                           const struct pk_commit_at *y)
 {
+    const struct pk_commit *a = x->commit;
+    const struct pk_commit *b = y->commit;
+
     if (a->info.date != b->info.date) {
         return a->info.date > b->info.date;
     }
     return memcmp(&a->hash, &b->hash, sizeof(a->hash)) < 0;
 }
 
-static int heap_push(struct history *h, struct pk_commit *commit)
+static int heap_push(struct history *h, const struct pk_commit_at *commit)
 {
     size_t i = h->n;
 
     if (h->n == h->cap) {
         size_t cap = h->cap == 0 ? 16 : h->cap * 2;
-        struct pk_commit **heap =
+        struct pk_commit_at *heap =
             nf_realloc(&h->repo->store.ctx.mem, h->heap, h->cap * sizeof(*heap),
                        cap * sizeof(*heap));
 
@@ -94,18 +101,18 @@ static int heap_push(struct history *h, struct pk_commit *commit)
         h->cap = cap;
     }
     h->n++;
-    while (i > 0 && history_before(commit, h->heap[(i - 1) / 2])) {
+    while (i > 0 && history_before(commit, &h->heap[(i - 1) / 2])) {
         h->heap[i] = h->heap[(i - 1) / 2];
         i = (i - 1) / 2;
     }
-    h->heap[i] = commit;
+    h->heap[i] = *commit;
     return 0;
 }
 
-static struct pk_commit *heap_pop(struct history *h)
+static struct pk_commit_at heap_pop(struct history *h)
 {
-    struct pk_commit *top = h->heap[0];
-    struct pk_commit *last = h->heap[--h->n];
+    struct pk_commit_at top = h->heap[0];
+    struct pk_commit_at last = h->heap[--h->n];
     size_t i = 0;
 
     for (;;) {
@@ -115,10 +122,10 @@ static struct pk_commit *heap_pop(struct history *h)
             break;
         }
         if (child + 1 < h->n &&
-            history_before(h->heap[child + 1], h->heap[child])) {
+            history_before(&h->heap[child + 1], &h->heap[child])) {
             child++;
         }
-        if (history_before(last, h->heap[child])) {
+        if (history_before(&last, &h->heap[child])) {
             break;
         }
         h->heap[i] = h->heap[child];
@@ -130,10 +137,31 @@ static struct pk_commit *heap_pop(struct history *h)
     return top;
 }
 
-/* A commit met for the first time waits for its turn. */
-static int history_meet(struct history *h, const struct pk_digest *hash)
+/* Read a commit, at off unless that is not known or what is there is only the
+ * remains of one. */
+static int history_read(struct history *h, const struct pk_digest *hash,
+                        uint64_t off, struct pk_commit_at *ret)
 {
-    struct pk_commit *commit;
+    struct pk_store *store = &h->repo->store;
+    struct pk_head head = {0};
+    uint8_t kind;
+    int err = off == NF_NOWHERE ? 0 : pk_object_head(store, off, &head);
+
+    if (err != 0) {
+        return err;
+    }
+    if (off == NF_NOWHERE ||
+        (head.kind == 'P' && store->lower.n_volumes == 0)) {
+        err = pk_object_find(store, hash, true, &off, &kind);
+    }
+    return err == 0 ? pk_commit_read(store, off, ret) : err;
+}
+
+/* A commit met for the first time waits for its turn. */
+static int history_meet(struct history *h, const struct pk_digest *hash,
+                        uint64_t off)
+{
+    struct pk_commit_at commit;
     size_t slot;
     int err = 2 * (h->n_met + 1) > h->met_cap ? met_grow(h) : 0;
 
@@ -147,14 +175,14 @@ static int history_meet(struct history *h, const struct pk_digest *hash)
     h->met_used[slot] = 1;
     h->met[slot] = *hash;
     h->n_met++;
-    err = pk_commit_find(h->repo, hash, &commit);
-    if (err == NF_EC_NO_COMMIT) {
+    err = history_read(h, hash, off, &commit);
+    if (nf_err_class(err) == NF_ENOENT) {
         return h->gone != NULL ? h->gone(h->arg, hash) : 0;
     }
     if (err == 0) {
-        err = heap_push(h, commit);
+        err = heap_push(h, &commit);
         if (err != 0) {
-            pk_commit_free(h->repo, commit);
+            pk_commit_release(&h->repo->store, &commit);
         }
     }
     return err;
@@ -167,19 +195,19 @@ int pk_history(struct pk_repo *repo, const struct pk_digest *from,
     int err = 0;
 
     for (size_t i = 0; i < n_from && err == 0; i++) {
-        err = history_meet(&h, &from[i]);
+        err = history_meet(&h, &from[i], NF_NOWHERE);
     }
     while (err == 0 && h.n > 0) {
-        struct pk_commit *commit = heap_pop(&h);
+        struct pk_commit_at at = heap_pop(&h);
 
-        err = fn(arg, commit);
-        for (size_t i = 0; i < commit->n_parents && err == 0; i++) {
-            err = history_meet(&h, &commit->parents[i]);
+        err = fn(arg, at.commit);
+        for (size_t i = 0; i < at.commit->n_parents && err == 0; i++) {
+            err = history_meet(&h, &at.commit->parents[i], at.parent_offs[i]);
         }
-        pk_commit_free(repo, commit);
+        pk_commit_release(&repo->store, &at);
     }
     while (h.n > 0) {
-        pk_commit_free(repo, h.heap[--h.n]);
+        pk_commit_release(&repo->store, &h.heap[--h.n]);
     }
     nf_free(&repo->store.ctx.mem, h.heap, h.cap * sizeof(*h.heap));
     met_release(&h);

@@ -54,8 +54,7 @@ static struct pk_mnode *mnode_new(struct pk_pass *pass, uint32_t depth)
     return mnode;
 }
 
-/* -------------------------------------------------------------------- expand
- */
+/* ------------------------------------------------------------------ expand */
 
 static int expand_vals(struct pk_pass *pass, struct pk_mnode *mnode,
                        struct pk_inode *inode)
@@ -191,8 +190,7 @@ static int mnode_load_root(struct pk_pass *pass, uint64_t off,
     return err;
 }
 
-/* ------------------------------------------------------------------- collect
- */
+/* ----------------------------------------------------------------- collect */
 
 struct collect {
     struct pk_pass *pass;
@@ -262,8 +260,7 @@ int pk_mnode_collect(struct pk_pass *pass, struct pk_mnode *mnode,
     return 0;
 }
 
-/* --------------------------------------------------------------------- build
- */
+/* ------------------------------------------------------------------- build */
 
 /* Make mnode of the n bindings of vals, which it keeps; scratch has room for
  * as many. */
@@ -580,8 +577,7 @@ int pk_mnode_touch(struct pk_pass *pass, struct pk_mnode *root,
     }
 }
 
-/* ---------------------------------------------------------------------- apply
- */
+/* ------------------------------------------------------------------- apply */
 
 static struct pk_mval val_of_change(const struct pk_change *change)
 {

@@ -21,8 +21,7 @@ static struct nf_mem *repo_mem(struct pk_repo *repo)
     return &repo->store.ctx.mem;
 }
 
-/* ---------------------------------------------------------------- references
- */
+/* -------------------------------------------------------------- references */
 
 struct pk_node *pk_node_new(struct pk_repo *repo)
 {
@@ -190,8 +189,7 @@ enum pk_kind pk_item_kind(struct pk_item item)
     return PK_NONE;
 }
 
-/* ------------------------------------------------------------------- changes
- */
+/* ----------------------------------------------------------------- changes */
 
 struct pk_slice pk_change_step(const struct pk_change *change)
 {

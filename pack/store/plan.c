@@ -19,8 +19,7 @@
 
 enum { BATCH_JOBS = 64, BATCH_LEN = 128 << 10 };
 
-/* ------------------------------------------------------------------- collect
- */
+/* ----------------------------------------------------------------- collect */
 
 /* A level of the descent. */
 struct descent {
@@ -142,8 +141,7 @@ static int pass_collect(struct pk_pass *pass, struct pk_node *node, bool all)
     return err;
 }
 
-/* ----------------------------------------------------------------- hash many
- */
+/* --------------------------------------------------------------- hash many */
 
 /* Messages to be hashed together: each is built in buf, so that its place may
  * move until the batch is run. */
@@ -389,8 +387,7 @@ static int pass_hash(struct pk_pass *pass)
     return err;
 }
 
-/* -------------------------------------------------------------------- a pass
- */
+/* ------------------------------------------------------------------ a pass */
 
 int pk_pass_begin(struct pk_pass *pass, struct pk_repo *repo,
                   struct pk_node *node, bool all)

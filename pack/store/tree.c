@@ -73,8 +73,7 @@ struct pk_repo *pk_tree_repo(const struct pk_tree *tree)
     return tree->repo;
 }
 
-/* ------------------------------------------------------------------- reading
- */
+/* ----------------------------------------------------------------- reading */
 
 static int tree_fail(struct pk_tree *tree, int err)
 {
@@ -195,8 +194,7 @@ int pk_tree_hash(struct pk_tree *tree, struct pk_digest *ret_hash)
     return pk_place_hash(tree->repo, &place, ret_hash);
 }
 
-/* ------------------------------------------------------------------ changing
- */
+/* ---------------------------------------------------------------- changing */
 
 /* A change makes the unchanged nodes below strangers. */
 static void forget_opened(struct pk_repo *repo, struct pk_node *own)

@@ -174,8 +174,7 @@ int pk_tree_walk(struct pk_tree *tree, uint32_t flags, pk_walk_fn fn, void *arg)
     return err;
 }
 
-/* ---------------------------------------------------------------------- diff
- */
+/* -------------------------------------------------------------------- diff */
 
 /* Which sides have the binding that comes next at a level. */
 static void diff_which(const struct walk_level *level, bool has[2])
