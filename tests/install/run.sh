@@ -19,39 +19,16 @@ same_files include/notafs "$work$prefix/include/notafs"
 same_files man "$work$prefix/share/man/man1"
 same_files completions "$work$prefix/share/bash-completion/completions"
 
-cat >"$work/use.c" <<'C'
-#include <stdio.h>
-#include <string.h>
-
-#include <notafs/bd_mem.h>
-#include <notafs/host.h>
-
-int main(void)
-{
-    static uint8_t disk[4096];
-    uint8_t page[512] = "seen";
-    struct bd_mem mem;
-    struct bd bd;
-    struct nf_env env;
-
-    nf_env_libc(&env);
-    void *p = env.alloc(env.ctx, 10, 8);
-    env.free(env.ctx, p, 10);
-    if (bd_mem_init(&bd, &mem, disk, sizeof(disk), 512) != 0 ||
-        bd_write(&bd, 7, 1, page) != 0) {
-        return 1;
-    }
-    puts((const char *)disk + 7 * 512);
-    return 0;
-}
-C
+# The program is README's example, so it is one that works.
+sed -n '/^```c$/,/^```$/{/^```/d;p}' "$root/README.md" >"$work/hello.c"
 PKG_CONFIG_PATH=$(dirname "$(find "$work" -name notafs.pc)")
 export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR=$work
 # The words of pkg-config are options, to be split.
 # shellcheck disable=SC2046
-"${cc[@]}" -std=c11 -o "$work/use" "$work/use.c" $(pkg-config --static --cflags --libs notafs-host) >&2 &&
-    [[ $("$work/use") == seen ]]
-verdict $? 'a program that uses it'
+"${cc[@]}" -std=c11 -o "$work/hello" "$work/hello.c" $(pkg-config --static --cflags --libs notafs-host) >&2 &&
+    truncate -s 1M "$work/disk.img" && (cd "$work" && ./hello) &&
+    [[ $("$work$prefix/bin/notafs" cat -d "$work/disk.img" hello) == world ]]
+verdict $? "README's example, with what is installed"
 
 echo "$passed passed, $failed failed"
 ((failed == 0))
