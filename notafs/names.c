@@ -172,15 +172,20 @@ static int rec_at(struct nf *nf, const struct nf_place *place,
     return 0;
 }
 
-int nf_stat(struct nf *nf, struct nf_path path, struct nf_stat *ret)
+/* The record that a path leads to, and its place. */
+static int locate(struct nf *nf, struct nf_path path,
+                  struct nf_place *ret_place, struct nf_rec *ret_rec)
 {
     static const struct nf_resolve just_look;
+    int err = nf_resolve(nf, path, &just_look, ret_place);
+    return err == 0 ? rec_at(nf, ret_place, ret_rec) : err;
+}
+
+int nf_stat(struct nf *nf, struct nf_path path, struct nf_stat *ret)
+{
     struct nf_place place;
     struct nf_rec rec;
-    int err = nf_resolve(nf, path, &just_look, &place);
-    if (err == 0) {
-        err = rec_at(nf, &place, &rec);
-    }
+    int err = locate(nf, path, &place, &rec);
     if (err != 0) {
         return nf_fail_path(nf, err, path);
     }
@@ -207,13 +212,9 @@ static int begin(struct nf *nf, uint64_t n, bool freeing)
 
 int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
 {
-    static const struct nf_resolve just_look;
     struct nf_place place;
     struct nf_rec rec;
-    int err = nf_resolve(nf, path, &just_look, &place);
-    if (err == 0) {
-        err = rec_at(nf, &place, &rec);
-    }
+    int err = locate(nf, path, &place, &rec);
     if (err == 0 && (place.len == 0 || mtime.nsec >= 1000000000u)) {
         err = NF_EINVAL;
     }
@@ -240,13 +241,9 @@ int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
 
 int nf_mkdir(struct nf *nf, struct nf_path path)
 {
-    static const struct nf_resolve just_look;
     struct nf_place place;
     struct nf_rec rec;
-    int err = nf_resolve(nf, path, &just_look, &place);
-    if (err == 0) {
-        err = rec_at(nf, &place, &rec);
-    }
+    int err = locate(nf, path, &place, &rec);
     if (err == 0) {
         return rec.type == NF_TYPE_DIR ? 0 : nf_fail_path(nf, NF_EEXIST, path);
     }
@@ -354,13 +351,9 @@ static int dir_is_empty(struct nf *nf, uint64_t dir)
 
 int nf_remove(struct nf *nf, struct nf_path path, uint32_t flags)
 {
-    static const struct nf_resolve just_look;
     struct nf_place place;
     struct nf_rec rec;
-    int err = nf_resolve(nf, path, &just_look, &place);
-    if (err == 0) {
-        err = rec_at(nf, &place, &rec);
-    }
+    int err = locate(nf, path, &place, &rec);
     if (err == 0 &&
         (place.len == 0 || (flags & ~(uint32_t)NF_REMOVE_RECURSIVE) != 0)) {
         err = NF_EINVAL;
@@ -443,10 +436,7 @@ int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
     struct nf_rec rec;
     struct nf_rec old;
     bool replaces = false;
-    int err = nf_resolve(nf, from, &look, &a);
-    if (err == 0) {
-        err = rec_at(nf, &a, &rec);
-    }
+    int err = locate(nf, from, &a, &rec);
     if (err == 0 &&
         (a.len == 0 || (flags & ~(uint32_t)NF_RENAME_NOREPLACE) != 0)) {
         err = NF_EINVAL;
