@@ -15,7 +15,7 @@
 
 #include "cli/notafs_cli.h"
 
-#define SLICE_PAGES  1024 /* between looks at the clock and at signals */
+#define SLICE_PAGES  1024 /* between looks at the clock */
 #define SLICES_PER_S 10   /* with --rate */
 
 struct check {
@@ -173,10 +173,6 @@ static int walk(struct check *check, uint32_t flags,
                      ret->pages_done * 100 / total, check->damaged);
         if (rate > 0) {
             keep_rate(start_ns, ret->pages_done * page_size, rate);
-        }
-        if (cli_interrupted()) {
-            status = cli_stop(cli);
-            break;
         }
     }
     if (res < 0) {

@@ -130,7 +130,8 @@ void cli_close(struct cli *cli);
 int cli_commit(struct cli *cli);
 
 /* Catch SIGINT, SIGTERM and SIGHUP: the first one asks the verb to stop, the
- * second one kills. */
+ * second one kills. Done when a disk is opened for writing; for those that only
+ * read, to be killed is the best that can happen, unless they leave files. */
 void cli_signals_catch(void);
 bool cli_interrupted(void);
 

@@ -24,7 +24,19 @@ int cli_device_open(struct cli *cli, uint32_t page_size, enum cli_access access)
         .readonly = access == CLI_READ,
         .direct = cli_has(cli, CLI_DIRECT),
     };
+    if (access == CLI_WRITE) {
+        cli_signals_catch();
+    }
     int res = bd_file_open(path, &options, &cli->device);
+    if (res == NF_EINVAL) {
+        return cli_fail_text(cli,
+                             "%s: neither an image nor a block device, or "
+                             "smaller than a page",
+                             path);
+    }
+    if (res == NF_ENOTSUP) {
+        return cli_fail_text(cli, "%s: its file system has no --direct", path);
+    }
     return res < 0 ? cli_fail(cli, res, path) : 0;
 }
 

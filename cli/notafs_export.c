@@ -428,6 +428,7 @@ int cli_verb_export(struct cli *cli)
     if (res < 0) {
         return cli_fail(cli, res, path);
     }
+    cli_signals_catch();
     struct exporter exporter = {.cli = cli, .target = cli->operands[1]};
     cli_copy_init(&exporter.copy);
     exporter.copy.step = step;

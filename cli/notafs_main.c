@@ -174,7 +174,6 @@ static int run_verb(struct cli *cli, int argc, char **argv)
                               cli->operands[cli->verb->max_operands]);
     }
     nf_env_libc(&cli->env);
-    cli_signals_catch();
     status = cli->verb->run(cli);
     cli_close(cli);
     return finish(cli, status);

@@ -128,12 +128,11 @@ static int collect(struct map *map)
     if (res < 0) {
         return cli_fail(cli, res, NULL);
     }
-    while ((res = nf_scrub_step(scrub, 1024)) > 0 && !cli_interrupted()) {
-    }
+    do {
+        res = nf_scrub_step(scrub, 1024);
+    } while (res > 0);
     if (res < 0) {
         status = cli_fail(cli, res, NULL);
-    } else if (res > 0) {
-        status = cli_stop(cli);
     }
     nf_scrub_close(scrub);
     merge_runs(map);

@@ -196,7 +196,12 @@ int cli_fail_path(struct cli *cli, int err, struct nf_path path)
         cli_print_name(stderr, path);
         fprintf(stderr, ": ");
     }
-    fprintf(stderr, "%s\n", nf_strerror(err));
+    fprintf(stderr, "%s", nf_strerror(err));
+    if (nf_err_class(err) == NF_EIO && cli->device != NULL &&
+        bd_file_errno(cli->device) != 0) {
+        fprintf(stderr, ": %s", strerror(bd_file_errno(cli->device)));
+    }
+    fputc('\n', stderr);
     const struct nf_error_info *info =
         cli->nf != NULL ? nf_last_error(cli->nf) : NULL;
     if (info != NULL && info->err == err &&

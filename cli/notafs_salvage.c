@@ -585,6 +585,7 @@ int cli_verb_salvage(struct cli *cli)
     if (res < 0) {
         return cli_fail(cli, res, cli->options[CLI_DISK].text);
     }
+    cli_signals_catch();
     int top = open_empty(cli, cli->operands[0]);
     if (top < 0) {
         return CLI_EXIT_ERROR;

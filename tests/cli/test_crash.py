@@ -2,9 +2,11 @@
 """A program that is killed or interrupted leaves a disk that is whole."""
 import fcntl
 import os
+import random
 import signal
 import struct
 import subprocess
+import termios
 import time
 
 from support import (ENV, NOTAFS, Skip, clean, data, dump_of, dumped_files,
@@ -14,28 +16,21 @@ PROFILES = ("native", "mirage")
 ROUNDS = 5
 
 
-def wait_for_bytes(disk, before):
-    """Until something was written to the image."""
-    for _ in range(2000):
-        with open(disk, "rb") as file:
-            if file.read() != before:
-                return
-        time.sleep(0.002)
-
-
 def start_import(disk, *args):
     return subprocess.Popen([NOTAFS, "import", "-d", disk, *args], env=ENV,
                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)
 
 
-def feed(process, disk, stream, upto):
-    """Give the import part of an archive, and wait until it is taken."""
-    with open(disk, "rb") as file:
-        before = file.read()
+def feed(process, stream, upto):
+    """Give the import part of an archive, and wait until it has read it: all but
+    the last 64 KiB, what a pipe holds, is on its way to the disk then."""
     process.stdin.write(stream[:upto])
     process.stdin.flush()
-    wait_for_bytes(disk, before)
+    waiting = b"    "
+    while process.poll() is None and struct.unpack("i", waiting)[0] != 0:
+        time.sleep(0.002)
+        waiting = fcntl.ioctl(process.stdin, termios.FIONREAD, waiting)
 
 
 def archive(source):
@@ -54,7 +49,7 @@ def test_kill_in_imports():
             # The import waits for the rest of the archive when it is killed.
             process = start_import(disk, "--cache", "64k", "--commit-every",
                                    "64k", "-", "new")
-            feed(process, disk, stream, len(stream) * (i + 1) // (ROUNDS + 1))
+            feed(process, stream, len(stream) * (i + 1) // (ROUNDS + 1))
             process.kill()
             process.communicate()
             same(process.returncode, -signal.SIGKILL)
@@ -71,6 +66,27 @@ def test_kill_in_imports():
         clean(disk)
 
 
+def test_kill_at_random():
+    """At any moment, most of them in the middle of a write."""
+    dice = random.Random(4)
+    for profile in PROFILES:
+        disk = format_disk("64m", profile + ".img", profile=profile)
+        source = "many-" + profile
+        make_tree(source, 5, 150)
+        whole = set(dump_of(source))
+        for _ in range(ROUNDS):
+            process = start_import(disk, "--cache", "64k", "--commit-every",
+                                   "50k", source)
+            time.sleep(dice.random() * 0.05)
+            process.kill()
+            process.communicate()
+            clean(disk)
+            same(set(dumped_files(disk)) <= whole, True)
+        run("import", "-d", disk, source)
+        same(set(dumped_files(disk)), whole)
+        clean(disk)
+
+
 def test_signals_in_imports():
     make_tree("s", 3, 60)
     stream = archive("s")
@@ -79,7 +95,7 @@ def test_signals_in_imports():
         run("touch", "-d", disk, "kept")
         before = run("dump", "-d", disk).splitlines()[2:]
         process = start_import(disk, "--cache", "64k", "-")
-        feed(process, disk, stream, len(stream) // 2)
+        feed(process, stream, len(stream) // 2)
         process.send_signal(number)
         err = process.communicate()[1].decode()
         same(process.returncode, 128 + number)
@@ -93,13 +109,33 @@ def test_signal_keeps_commits():
     make_tree("s", 3, 60)
     stream = archive("s")
     process = start_import(disk, "--commit-every", "100k", "-")
-    feed(process, disk, stream, len(stream) // 2)
+    feed(process, stream, len(stream) // 2)
     process.send_signal(signal.SIGINT)
     process.communicate()
     same(process.returncode, 128 + signal.SIGINT)
     found = dumped_files(disk)
     same(len(found) > 0 and set(found) <= set(dump_of("s")), True)
     clean(disk)
+
+
+def test_signal_in_readers():
+    disk = format_disk()
+    with open("f", "wb") as file:
+        file.write(data(5000000, 1))
+    run("copy", "-d", disk, "f", "@f")
+    process = subprocess.Popen([NOTAFS, "export", "-d", disk, "/", "-"], env=ENV,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(100)  # the rest does not fit into the pipe
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate()[1].decode()
+    same(process.returncode, 128 + signal.SIGTERM)
+    has(err, "interrupted")
+    process = subprocess.Popen([NOTAFS, "cat", "-d", disk, "f"], env=ENV,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(100)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    same(process.returncode, -signal.SIGINT)
 
 
 def test_output_that_fails():
