@@ -130,6 +130,14 @@ int nf_mount(struct bd *bd, const struct nf_env *env,
         return err;
     }
     err = nf->format->open(nf, o->generation);
+    if (err == 0 && !nf->readonly) {
+        /* A process that died in a commit may have left it in the device's
+         * cache only: nothing must be built on that. */
+        err = bd_flush(&nf->bd);
+        if (err != 0) {
+            nf->format->close(nf);
+        }
+    }
     if (err != 0) {
         free_handle(nf);
         return err;
@@ -317,6 +325,9 @@ int nf_abort(struct nf *nf)
     uint64_t next_id = nf->counts.next_id;
     nf_cache_drop(nf);
     int err = nf->format->reload(nf);
+    if (err == 0 && nf->commit_failed) {
+        err = bd_flush(&nf->bd); /* as a mount does */
+    }
     nf->commit_failed = err != 0;
     nf->in_txn = false;
     nf->space.bump_at_begin = nf->space.free_start;
