@@ -245,6 +245,7 @@ int pk_store_flush(struct pk_store *store)
         return err;
     }
     control.dict_end = pk_dict_end(&store->dict);
+    control.chunk_num = store->suffix.n_chunks;
     control.chunk_end = pk_suffix_chunk_end(&store->suffix);
     if (!pk_control_equal(&control, &store->control)) {
         store->dirty = true;
@@ -266,7 +267,6 @@ int pk_store_flush(struct pk_store *store)
 
 int pk_store_split(struct pk_store *store)
 {
-    struct pk_control control;
     int err;
 
     if (!store_is_writer(store)) {
@@ -289,16 +289,7 @@ int pk_store_split(struct pk_store *store)
     if (err != 0) {
         return err;
     }
-    store->dirty = true;
-    control = store->control;
-    control.chunk_num++;
-    control.chunk_end = 0;
-    err = pk_store_write_control(store, &control);
-    if (err == 0) {
-        err = pk_file_commit(&store->ctx, store->vfs);
-        store->dirty = err != 0;
-    }
-    return err;
+    return pk_store_flush(store); /* which sees that there is a chunk more */
 }
 
 /* What the control says anew about the chunks, prefix and volumes. */

@@ -458,15 +458,12 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
     }
     binding.off = pk_store_end(store);
     binding.len = (uint32_t)out->len;
-    if (object_is_indexed(store, kind)) {
-        err = pk_index_add(&store->index, &binding);
-        if (err != 0) {
-            return err;
-        }
-    }
     err = pk_suffix_append(&store->suffix, out->p, out->len);
+    if (err == 0 && object_is_indexed(store, kind)) {
+        err = pk_index_add(&store->index, &binding);
+    }
     if (err != 0) {
-        return err;
+        return err; /* at worst a stored object that nothing names */
     }
     store->counters.objects_appended++;
     store->counters.inodes_appended += kind == 'R' || kind == 'O';

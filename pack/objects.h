@@ -48,7 +48,7 @@ void pk_commit_release(struct pk_store *store, struct pk_commit_at *at);
 
 /* Append an entry of kind with this hash; the body is what follows the kind.
  * Where the indexing strategy finds an equal object, that one is given.
- * Errors: NF_EROFS, NF_ENOMEM, NF_EIO: nothing was appended. */
+ * Errors: NF_EROFS, NF_ENOMEM, NF_EIO: at most an object nobody names. */
 NF_MUST_USE int pk_object_append(struct pk_store *store, uint8_t kind,
                                  const struct pk_digest *hash,
                                  const struct pk_slice *parts, size_t n_parts,

@@ -233,56 +233,61 @@ static int open_child(struct pk_repo *repo, struct pk_node *own,
     return err == 0 ? pk_change_own(repo, &own->opened, step, ret) : err;
 }
 
-/* The child node of own at a step, made its own, too, and bound as a change.
- * Where there is no directory, a new one. */
-static int own_child(struct pk_repo *repo, struct pk_node *own,
-                     struct pk_slice step, struct pk_node **ret_child)
+/* Bind a step of own to a node: the one that attempts in vain went into, that
+ * of the stored directory, or a new one. */
+static int bind_child(struct pk_repo *repo, struct pk_node *own,
+                      struct pk_slice step)
 {
     struct pk_place dir = pk_place_of_node(own);
-    struct pk_change *change = pk_change_find(own->changes, step);
+    struct pk_change *seen = pk_change_find(own->opened, step);
+    struct pk_item item = {.what = PK_ITEM_NODE};
     struct pk_place place;
-    struct pk_node *child = NULL;
     int err;
 
-    if (change != NULL && change->item.what == PK_ITEM_NODE) {
-        err = pk_change_own(repo, &own->changes, step, &change);
-        if (err == 0) {
-            *ret_child = pk_node_own(repo, &change->item.u.node);
-            err = *ret_child == NULL ? pk_fail_mem(&repo->store.ctx) : 0;
-        }
-        forget_opened(repo, own);
-        return err;
-    }
     dir.node = own;
     err = pk_place_step(repo, &dir, step, false, &place);
     if (err != 0) {
         return err;
     }
-    if (place.kind == PK_NODE) {
-        struct pk_change *seen = pk_change_find(own->opened, step);
-
-        if (seen != NULL && seen->item.u.node->refs == 1) {
-            child = seen->item.u.node;
-            child->refs++;
-        } else {
-            err = pk_place_node(repo, &place, &child);
-        }
+    if (place.kind == PK_NODE && seen != NULL) {
+        item = seen->item;
+        pk_item_ref(item);
+    } else if (place.kind == PK_NODE) {
+        err = pk_place_node(repo, &place, &item.u.node);
     } else {
-        child = pk_node_new(repo);
-        err = child == NULL ? pk_fail_mem(&repo->store.ctx) : 0;
+        item.u.node = pk_node_new(repo);
+        err = item.u.node == NULL ? pk_fail_mem(&repo->store.ctx) : 0;
+    }
+    if (err != 0) {
+        return err;
+    }
+    err = pk_change_put(repo, &own->changes, step, item);
+    if (err != 0) {
+        pk_item_unref(repo, item);
+        return err;
+    }
+    own->count += place.kind == PK_NONE;
+    return 0;
+}
+
+/* The child node of own at a step, made its own, too, and bound as a change.
+ * Where there is no directory, a new one. */
+static int own_child(struct pk_repo *repo, struct pk_node *own,
+                     struct pk_slice step, struct pk_node **ret_child)
+{
+    struct pk_change *change = pk_change_find(own->changes, step);
+    int err = 0;
+
+    if (change == NULL || change->item.what != PK_ITEM_NODE) {
+        err = bind_child(repo, own, step);
+    }
+    forget_opened(repo, own);
+    if (err == 0) {
+        err = pk_change_own(repo, &own->changes, step, &change);
     }
     if (err == 0) {
-        struct pk_item item = {.what = PK_ITEM_NODE};
-
-        item.u.node = child;
-        err = pk_change_put(repo, &own->changes, step, item);
-        if (err != 0) {
-            pk_node_unref(repo, child);
-            return err;
-        }
-        own->count += place.kind == PK_NONE;
-        forget_opened(repo, own);
-        *ret_child = child;
+        *ret_child = pk_node_own(repo, &change->item.u.node);
+        err = *ret_child == NULL ? pk_fail_mem(&repo->store.ctx) : 0;
     }
     return err;
 }
