@@ -60,6 +60,10 @@ NF_MUST_USE int pk_place_node(struct pk_repo *repo,
 NF_MUST_USE int pk_tree_of_node(struct pk_repo *repo, struct pk_node *node,
                                 struct pk_tree **ret_tree);
 
+/* Bind path to what a place of the same repo holds. */
+NF_MUST_USE int pk_tree_bind_place(struct pk_tree *tree, struct pk_path path,
+                                   const struct pk_place *place);
+
 /* Hash a node and all changed ones below (plan.c). */
 NF_MUST_USE int pk_node_rehash(struct pk_repo *repo, struct pk_node *node);
 

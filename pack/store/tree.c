@@ -502,8 +502,8 @@ static int place_item(struct pk_repo *repo, const struct pk_place *place,
 }
 
 /* Bind path to what a place holds, unless it is bound to it already. */
-static int tree_bind_place(struct pk_tree *tree, struct pk_path path,
-                           const struct pk_place *place)
+int pk_tree_bind_place(struct pk_tree *tree, struct pk_path path,
+                       const struct pk_place *place)
 {
     struct pk_item item;
     struct pk_place old;
@@ -553,7 +553,7 @@ int pk_tree_set_tree(struct pk_tree *tree, struct pk_path path,
     }
     /* The node stays alive while the tree, which may hold it, changes. */
     sub->root->refs++;
-    err = tree_bind_place(tree, path, &place);
+    err = pk_tree_bind_place(tree, path, &place);
     pk_node_unref(tree->repo, sub->root);
     return err;
 }
