@@ -90,7 +90,9 @@ uint64_t mirage_disk_check(struct mirage_disk *disk)
     struct nf_scrub *scrub;
     struct nf_scrub_result result;
     int err;
-    bool wide = disk->fault->bd.geo.page_count > WIDE;
+    struct nf_stats stats;
+    nf_stats(disk->nf, &stats);
+    bool wide = stats.page_count > WIDE;
     assert_ok(nf_scrub_open(disk->nf, wide ? 0 : NF_SCRUB_ACCOUNT, print_damage,
                             NULL, &scrub));
     do {
