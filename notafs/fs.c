@@ -356,6 +356,9 @@ void nf_stats(const struct nf *nf, struct nf_stats *ret)
                              ? nf->free_recorded
                              : (int64_t)ret->free_pages;
     ret->usable_pages = nf_space_usable(nf, false);
+    if (nf->format->queue_own != NULL) {
+        ret->queue_pages = nf->format->queue_own(nf);
+    }
     ret->files = nf->counts.files;
     ret->dirs = nf->counts.dirs;
     ret->max_file_bytes = nf->format->max_file_bytes;

@@ -38,19 +38,20 @@ struct gen_list {
     uint64_t sum[GEN_LIST_MAX];
 };
 
-static uint32_t tail_max(const struct nf *nf)
-{
-    uint32_t room = nf->disk.page_size - GEN_FIXED - 8;
-    uint32_t n = room / 3 / GEN_TAIL_LEN;
-    return n < NF_TAIL_RANGES / 2 ? n : NF_TAIL_RANGES / 2;
-}
-
+/* Pages that a small commit may list: fewer where the page is small, so that
+ * the tail has room, too. */
 static uint32_t list_max(const struct nf *nf)
 {
-    uint32_t room =
-        nf->disk.page_size - GEN_FIXED - 8 - tail_max(nf) * GEN_TAIL_LEN;
-    uint32_t n = room / GEN_LIST_LEN;
+    uint32_t n = nf->disk.page_size / 64;
     return n < GEN_LIST_MAX ? n : GEN_LIST_MAX;
+}
+
+static uint32_t tail_max(const struct nf *nf)
+{
+    uint32_t room =
+        nf->disk.page_size - GEN_FIXED - 8 - list_max(nf) * GEN_LIST_LEN;
+    uint32_t n = room / GEN_TAIL_LEN;
+    return n < NF_TAIL_RANGES / 2 ? n : NF_TAIL_RANGES / 2;
 }
 
 static uint64_t slot_page(const struct nf_disk *disk, uint64_t generation)

@@ -78,6 +78,7 @@ void nf_native_queue_take(struct nf *nf, uint64_t n);
 int nf_native_queue_spill(struct nf *nf);
 int nf_native_queue_trim(struct nf *nf);
 
+uint64_t nf_native_queue_own(const struct nf *nf);
 void nf_native_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
                                uint64_t offset, const uint8_t *page);
 

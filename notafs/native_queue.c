@@ -141,6 +141,23 @@ int nf_native_queue_trim(struct nf *nf)
     return err;
 }
 
+/* The rope is dense between what was trimmed and the end. */
+uint64_t nf_native_queue_own(const struct nf *nf)
+{
+    const struct nf_native_queue *q = &nf->native.queue;
+    uint64_t first = q->trim / nf->disk.page_size;
+    uint64_t pages = 0;
+    if (q->end == 0) {
+        return 0;
+    }
+    uint64_t last = (q->end - 1) / nf->disk.page_size;
+    for (uint32_t h = 0; h <= q->rope.height; h++) {
+        pages +=
+            last / nf_native_span(nf, h) - first / nf_native_span(nf, h) + 1;
+    }
+    return pages;
+}
+
 /* The records of a page of the queue, for a walk: those not taken yet. */
 void nf_native_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
                                uint64_t offset, const uint8_t *page)

@@ -27,23 +27,22 @@
 #include "notafs/platform/mem.h"
 #include "notafs/platform/trace.h"
 
-#define NF_MIN_FRAMES    16  /* smallest page cache */
-#define NF_KEEP          2   /* generations whose pages are never given out */
-#define NF_KEEP_NO_FLUSH 8   /* the same where the device has no flush */
-#define NF_MAX_HEIGHT    24  /* levels of any tree; deeper is corruption */
-#define NF_NAME_MAX      255 /* longest name on native */
-#define NF_ROOT_DIR      1   /* id of the root directory */
-#define NF_TAIL_RANGES   256 /* freed ranges kept in memory */
-#define NF_DIRECT        64  /* requests of one batch around the cache */
-#define NF_MAX_OPEN_DIRTY                                                      \
-    32 /* closed files whose record waits for a commit                         \
-        */
+#define NF_MIN_FRAMES     16  /* smallest page cache */
+#define NF_KEEP           2   /* generations whose pages are never given out */
+#define NF_KEEP_NO_FLUSH  8   /* the same where the device has no flush */
+#define NF_MAX_HEIGHT     24  /* levels of any tree; deeper is corruption */
+#define NF_NAME_MAX       255 /* longest name on native */
+#define NF_ROOT_DIR       1   /* id of the root directory */
+#define NF_TAIL_RANGES    256 /* freed ranges kept in memory */
+#define NF_DIRECT         64  /* requests of one batch around the cache */
+#define NF_MAX_OPEN_DIRTY 16  /* closed files that wait for a commit */
 
 /* ---- Pointers ------------------------------------------------------- */
 
 /* A page as its parent knows it. id 0 is the null pointer. birth is the
- * generation that wrote it; where the format does not store that (mirage) it is
- * the running transaction's for pages certainly written by it, else 0. */
+ * generation that wrote it; where the format does not store that (mirage)
+ * it is the running transaction's for pages certainly written by it, else
+ * 0. */
 struct nf_ptr {
     uint64_t id;
     uint64_t birth;
@@ -320,6 +319,8 @@ struct nf_format {
     void (*queue_take)(struct nf *nf, uint64_t n);
     int (*queue_spill)(struct nf *nf);
     int (*queue_trim)(struct nf *nf);
+    uint64_t (*queue_own)(
+        const struct nf *nf); /* its own pages; NULL: unknown */
 
     /* File table, a map from (directory, name) to record. get: NF_ENOENT.
      * put inserts or replaces. next: the first entry after name in that
@@ -379,6 +380,10 @@ struct nf_format {
     uint64_t (*table_pages)(const struct nf *nf); /* that it consists of; NULL:
                                                      table_need has them */
     uint64_t (*min_pages)(const struct nf *nf);   /* of a disk of this layout */
+    /* Generations after which freed pages are used again before fresh ones. 0:
+     * fresh ones first: mirage has eight generations in one root page, and
+     * needs older ones if that is damaged. */
+    uint64_t reuse_age;
     uint64_t max_file_bytes;
     uint32_t (*max_name_bytes)(const struct nf *nf);
     /* Bytes of a file that may live in its record; 0 where none can. */

@@ -3,11 +3,14 @@
  * Free space: who may take which page when.
  *
  * Pages come from the running transaction's own leavings, then from the part of
- * the disk that was never used, then from the front of the free queue. Freed
- * pages go to the end of the queue, so its order is age, and the newest of them
- * are held back: a page that the generation before the last still reaches is
- * never given out, nor one that a pinned view reaches. So a crash at any moment
- * finds two whole generations, and holds cost two counters and no list.
+ * the disk that was never used, then from the front of the free queue; single
+ * pages from the queue first as long as it has some that are old enough
+ * (native), so that a disk with small commits stays small and its queue short.
+ * Freed pages go to the end of the queue, so its order is age, and the newest
+ * of them are held back: a page that the generation before the last still
+ * reaches is never given out, nor one that a pinned view reaches. So a crash at
+ * any moment finds two whole generations, and holds cost two counters and no
+ * list.
  *
  * A reserve is kept from changes that need space, so that on a full disk
  * removing, truncating and committing still work: their own new pages, and the
@@ -26,23 +29,21 @@ uint64_t nf_space_keep(const struct nf *nf)
     return flush ? NF_KEEP : NF_KEEP_NO_FLUSH;
 }
 
-/* Pages at the end of the queue that generations still reach. */
-static uint64_t held_by_generations(const struct nf *nf)
+/* Pages at the end of the queue that the last n generations or a view reach. */
+static uint64_t held_for(const struct nf *nf, uint64_t n)
 {
     const struct nf_space *space = &nf->space;
-    uint64_t held = space->pushed - space->hist[nf_space_keep(nf) - 1];
-    return nf_min_u64(held, space->queue_pages);
-}
-
-uint64_t nf_space_held(const struct nf *nf)
-{
-    const struct nf_space *space = &nf->space;
-    uint64_t held = held_by_generations(nf);
+    uint64_t held = space->pushed - space->hist[n - 1];
     for (const struct nf *view = nf->views; view != NULL;
          view = view->next_view) {
         held = nf_max_u64(held, space->pushed - view->pin_pushed);
     }
     return nf_min_u64(held, space->queue_pages);
+}
+
+uint64_t nf_space_held(const struct nf *nf)
+{
+    return held_for(nf, nf_space_keep(nf));
 }
 
 uint64_t nf_space_free_pages(const struct nf *nf)
@@ -138,7 +139,12 @@ int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
         space->n_recycle -= last->count == 0;
         return 0;
     }
-    if (space->free_start < disk_end(nf)) {
+    /* Single pages rather come from the queue, which stays short, if no
+     * generation of which the disk may still have a trace can miss them. */
+    uint64_t age = nf_max_u64(nf->format->reuse_age, nf_space_keep(nf));
+    bool old = nf->format->reuse_age > 0 && max == 1 &&
+               space->queue_pages > held_for(nf, age);
+    if (!old && space->free_start < disk_end(nf)) {
         ret->first = space->free_start;
         ret->count = nf_min_u64(max, disk_end(nf) - space->free_start);
         space->free_start += ret->count;

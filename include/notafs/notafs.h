@@ -183,6 +183,8 @@ struct nf_stats {
                               Notafs does so wrongly */
     uint64_t usable_pages; /* of the free ones, for changes right now: without
                               the reserve and those that wait for a commit */
+    uint64_t queue_pages; /* used to remember the free ones, and free with them
+                             in the end; 0 on mirage, which does not count */
     uint64_t files;
     uint64_t dirs;           /* without the root */
     uint64_t max_file_bytes; /* largest file that the format can hold */
