@@ -11,6 +11,12 @@
  * reaches is never given out, nor one that a pinned view reaches. So a crash at
  * any moment finds two whole generations, and holds cost two counters and no
  * list.
+ * pages from the queue first as long as it has some that are four generations
+ * old, so that a disk with small commits stays small and its queue short. Freed
+ * pages go to the end of the queue, so its order is age, and the newest of them
+ * are held back: a page that the generation before the last still reaches is
+ * never given out, nor one that a pinned view reaches. So a crash at any moment
+ * finds two whole generations, and holds cost two counters and no list.
  *
  * A reserve is kept from changes that need space, so that on a full disk
  * removing, truncating and committing still work: their own new pages, and the
@@ -20,7 +26,8 @@
 #include "notafs/nf_int.h"
 
 #define RELIEVE_AT (NF_TAIL_RANGES - 64) /* room for what spilling frees */
-#define ROOT_PAGES 8  /* of mirage, for the leaves of a new root */
+#define LINGER     4 /* generations that pages are left alone for if possible */
+#define ROOT_PAGES 8 /* of mirage, for the leaves of a new root */
 #define WIDEST_PTR 24 /* bytes of an entry of any inner page, at most */
 
 uint64_t nf_space_keep(const struct nf *nf)
@@ -144,6 +151,8 @@ int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
     uint64_t age = nf_max_u64(nf->format->reuse_age, nf_space_keep(nf));
     bool old = nf->format->reuse_age > 0 && max == 1 &&
                space->queue_pages > held_for(nf, age);
+    uint64_t horizon = nf_max_u64(LINGER, nf_space_keep(nf));
+    bool old = max == 1 && space->queue_pages > held_for(nf, horizon);
     if (!old && space->free_start < disk_end(nf)) {
         ret->first = space->free_start;
         ret->count = nf_min_u64(max, disk_end(nf) - space->free_start);
