@@ -19,7 +19,7 @@ static int compare(const struct mirage_entry *entry, uint64_t dir,
         return entry->dir < dir ? -1 : 1;
     }
     size_t common = entry->name_len < len ? entry->name_len : len;
-    int order = memcmp(entry->name, name, common);
+    int order = common > 0 ? memcmp(entry->name, name, common) : 0;
     if (order != 0 || entry->name_len == len) {
         return order;
     }

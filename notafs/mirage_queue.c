@@ -162,12 +162,29 @@ void nf_mirage_queue_reset(struct nf *nf, const struct nf_ptr *root)
     queue->version++;
 }
 
+/* Whether a page of the range is reserved for a leaf, or that of the newest. */
+static bool has_slot(const struct nf_mirage *m, const struct nf_extent *range)
+{
+    const struct mirage_root *root = &m->roots[m->leaf.root];
+    bool found = false;
+    for (uint32_t i = m->leaf.slot; i < root->n_slots; i++) {
+        found = found || (root->slots[i] >= range->first &&
+                          root->slots[i] - range->first < range->count);
+    }
+    return found;
+}
+
 int nf_mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
                          uint64_t free_start)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
     uint64_t pages = 0;
     uint32_t depth = 0;
+    const struct nf_extent unused = {free_start, nf->page_count - free_start};
+    if (has_slot(nf->mirage, &unused)) {
+        return nf_fail(nf, NF_EC_QUEUE, nf->mirage->leaf.page,
+                       "generation slot that was never used");
+    }
     nf_mirage_queue_reset(nf, root);
     for (;;) {
         int err = load_next(nf);
@@ -181,7 +198,7 @@ int nf_mirage_queue_load(struct nf *nf, const struct nf_ptr *root,
         }
         if (range->first >= free_start ||
             range->count > free_start - range->first ||
-            range->count > free_start - pages) {
+            range->count > free_start - pages || has_slot(nf->mirage, range)) {
             return nf_fail_value(nf, NF_EC_QUEUE, range->first, "free range",
                                  free_start, range->first + range->count);
         }

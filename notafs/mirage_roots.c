@@ -35,6 +35,11 @@ bool nf_mirage_root_get(const struct mirage_geo *geo, uint64_t page_count,
         if (root.slots[i] < MIRAGE_FIRST_PAGE || root.slots[i] >= page_count) {
             return false;
         }
+        for (uint32_t k = 0; k < i; k++) {
+            if (root.slots[k] == root.slots[i]) {
+                return false;
+            }
+        }
     }
     root.good = true;
     *ret = root;
