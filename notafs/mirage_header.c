@@ -248,6 +248,9 @@ int nf_mirage_format_disk(struct bd *bd, struct nf_mem *mem,
     if (err == 0) {
         disk.uid = options->uid != 0 ? options->uid : draw_uid(pages, size);
         blank_pages(&disk, &geo, pages);
+        err = nf_native_format.forget_copies(bd, mem);
+    }
+    if (err == 0) {
         err = write_blank(bd, pages, zero);
     }
     nf_free(mem, pages, len);

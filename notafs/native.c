@@ -91,6 +91,7 @@ const struct nf_format nf_native_format = {
     .ptr_get = nf_native_ptr_get,
     .ptr_put = nf_native_ptr_put,
     .probe = nf_native_probe,
+    .forget_copies = nf_native_forget_copies,
     .format_disk = nf_native_format_disk,
     .open = nf_native_open,
     .reload = nf_native_reload,

@@ -146,6 +146,35 @@ int nf_native_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret)
     return err;
 }
 
+/* Make zeros of all second copies that find_copy could take for one. */
+int nf_native_forget_copies(struct bd *bd, struct nf_mem *mem)
+{
+    uint32_t size = bd->geo.page_size;
+    uint8_t *page = nf_alloc_aligned(mem, size, 4096);
+    if (page == NULL) {
+        return NF_ENOMEM;
+    }
+    int err = 0;
+    for (uint32_t unit = 512; err == 0 && unit <= 65536; unit *= 2) {
+        uint64_t off = (uint64_t)(NATIVE_SLOTS + 1) * unit;
+        const uint8_t *p;
+        err = read_512(bd, off, page, &p);
+        if (err == NF_ERANGE) {
+            err = 0;
+            break;
+        }
+        if (err == 0 && memcmp(p, MAGIC, 8) == 0) {
+            memset(page, 0, size);
+            err = bd_write(bd, off / size, 1, page);
+        }
+    }
+    if (err == 0) {
+        err = bd_flush(bd);
+    }
+    nf_free(mem, page, size);
+    return err;
+}
+
 /* A number that no earlier format of this disk is likely to have had. */
 static uint64_t draw_uid(const struct nf_env *env, uint8_t *page, size_t len)
 {
@@ -182,9 +211,12 @@ int nf_native_format_disk(struct bd *bd, struct nf_mem *mem,
     if (page == NULL) {
         return NF_ENOMEM;
     }
-    /* Nothing mounts until the new header is there: first the old one goes,
-     * then everything else is written, then the header. */
-    int err = bd_read(bd, 0, 1, page);
+    /* Nothing mounts until the new header is there: first the old one goes, its
+     * copy before it, then everything else is written, then the header. */
+    int err = nf_native_forget_copies(bd, mem);
+    if (err == 0) {
+        err = bd_read(bd, 0, 1, page);
+    }
     disk.uid = options->uid;
     if (err == 0 && disk.uid == 0) {
         disk.uid = draw_uid(mem->env, page, size);
@@ -192,9 +224,9 @@ int nf_native_format_disk(struct bd *bd, struct nf_mem *mem,
     memset(page, 0, size);
     for (uint64_t i = 0; err == 0 && i < first; i++) {
         err = bd_write(bd, i, 1, page);
-    }
-    if (err == 0) {
-        err = bd_flush(bd);
+        if (err == 0 && (i == 0 || i == first - 1)) {
+            err = bd_flush(bd);
+        }
     }
     if (err == 0) {
         err = nf_native_gen_first(bd, mem, &disk, page);

@@ -59,6 +59,7 @@ void nf_native_header_put(uint8_t *p, const struct nf_disk *disk);
 /* The header in 512 bytes. NF_EC_NOT_FORMATTED: no magic; NF_EC_HEADER. */
 int nf_native_header_get(const uint8_t *p, struct nf_disk *ret);
 int nf_native_probe(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
+int nf_native_forget_copies(struct bd *bd, struct nf_mem *mem);
 int nf_native_format_disk(struct bd *bd, struct nf_mem *mem,
                           const struct nf_format_options *options);
 

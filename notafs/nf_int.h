@@ -299,6 +299,10 @@ struct nf_format {
      * not of this format. */
     int (*probe)(struct bd *bd, struct nf_mem *mem, struct nf_disk *ret);
 
+    /* Native, and for a disk of either format: the copies that an older header
+     * left where probe looks for one are gone, durably. */
+    int (*forget_copies)(struct bd *bd, struct nf_mem *mem);
+
     /* Generations. open chooses one and loads it (generation 0: the newest
      * valid), publish writes the next one and all dirty frames. reload returns
      * to the committed one for an abort; if nf.commit_failed, to what is on the
