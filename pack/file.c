@@ -112,6 +112,7 @@ int pk_file_order(struct pk_ctx *ctx, const struct pk_vfs *vfs)
 {
     int err = vfs->ops->order(vfs->ctx);
 
+    ctx->broken = ctx->broken || err != 0;
     return err == 0 ? 0 : pk_fail(ctx, err, NULL, NF_NOWHERE, "sync");
 }
 
@@ -119,6 +120,7 @@ int pk_file_commit(struct pk_ctx *ctx, const struct pk_vfs *vfs)
 {
     int err = vfs->ops->commit(vfs->ctx);
 
+    ctx->broken = ctx->broken || err != 0;
     return err == 0 ? 0 : pk_fail(ctx, err, NULL, NF_NOWHERE, "sync");
 }
 

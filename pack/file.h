@@ -40,6 +40,10 @@ NF_MUST_USE int pk_file_rename(struct pk_ctx *ctx, const struct pk_vfs *vfs,
 /* An absent file is fine. */
 NF_MUST_USE int pk_file_remove(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                                const char *name);
+
+/* After one of these has failed, ctx->broken: what was written since the last
+ * is there or not, and trying again proves nothing (a transaction was aborted,
+ * a kernel has forgotten dirty pages). The store must be opened anew. */
 NF_MUST_USE int pk_file_order(struct pk_ctx *ctx, const struct pk_vfs *vfs);
 NF_MUST_USE int pk_file_commit(struct pk_ctx *ctx, const struct pk_vfs *vfs);
 

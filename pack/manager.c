@@ -209,7 +209,8 @@ int pk_store_close(struct pk_store *store)
     struct nf_mem *mem = &store->ctx.mem;
     int err = 0;
 
-    if (store->index.ctx != NULL && store_is_writer(store)) {
+    if (store->index.ctx != NULL && store_is_writer(store) &&
+        !store->ctx.broken) {
         err = pk_store_flush(store);
     }
     pk_branches_close(&store->branches);
@@ -233,11 +234,26 @@ int pk_store_close(struct pk_store *store)
 
 /* ----------------------------------------------------------- flush, reload */
 
+int pk_store_writable(struct pk_store *store)
+{
+    if (!store_is_writer(store)) {
+        return pk_fail(&store->ctx, NF_EROFS, NULL, NF_NOWHERE, "store");
+    }
+    if (store->ctx.broken) {
+        return pk_fail(&store->ctx, NF_EC_TXN_FAILED, NULL, NF_NOWHERE,
+                       "store");
+    }
+    return 0;
+}
+
 int pk_store_flush(struct pk_store *store)
 {
     struct pk_control control = store->control;
-    int err = pk_dict_flush(&store->dict);
+    int err = pk_store_writable(store);
 
+    if (err == 0) {
+        err = pk_dict_flush(&store->dict);
+    }
     if (err == 0) {
         err = pk_suffix_flush(&store->suffix);
     }
@@ -269,8 +285,9 @@ int pk_store_split(struct pk_store *store)
 {
     int err;
 
-    if (!store_is_writer(store)) {
-        return pk_fail(&store->ctx, NF_EROFS, NULL, NF_NOWHERE, "split");
+    err = pk_store_writable(store);
+    if (err != 0) {
+        return err;
     }
     if ((store->control.status == PK_STATUS_V1_UPGRADED ||
          store->control.status == PK_STATUS_NON_MINIMAL) &&

@@ -51,7 +51,6 @@ struct pk_store {
     void *lock;
     bool legacy;               /* V1 or V2, read as it is */
     bool dirty;                /* something is not yet durable */
-    bool failed;               /* a flush failed half way */
     struct pk_control control; /* as on disk */
     struct pk_dict dict;
     struct pk_suffix suffix;
@@ -72,6 +71,9 @@ struct pk_store {
 NF_MUST_USE int pk_store_open(struct pk_store *store, const struct nf_env *env,
                               const struct pk_open *opts);
 int pk_store_close(struct pk_store *store);
+
+/* Errors: NF_EROFS; NF_EC_TXN_FAILED: a sync failed before. */
+NF_MUST_USE int pk_store_writable(struct pk_store *store);
 
 /* Write everything out: dictionary and suffix, then the control file that
  * names them, then the index that refers to them; all durable at the end. */

@@ -435,10 +435,10 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
 {
     struct pk_buf *out = &store->scratch;
     struct pk_binding binding = {.hash = *hash, .kind = kind};
-    int err;
+    int err = pk_store_writable(store);
 
-    if ((store->flags & PK_OPEN_WRITE) == 0) {
-        return pk_fail(&store->ctx, NF_EROFS, NULL, NF_NOWHERE, "append");
+    if (err != 0) {
+        return err;
     }
     err = pk_object_known(store, kind, hash, ret_off);
     if (err != NF_EC_NO_OBJECT) {

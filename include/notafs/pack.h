@@ -21,7 +21,9 @@ extern "C" {
  * Owns:    arguments are borrowed for the call. What a call gives is the
  *          caller's to release before pk_repo_close, by the call named with it.
  * Errors:  0, or a negative enum nf_err; pk_repo_error tells where. A repo is
- *          usable after any error. Nothing that fails its hash is returned.
+ *          usable after any error, but writes no more once a sync has failed
+ *          (NF_EC_TXN_FAILED): then it must be opened anew. Nothing that fails
+ *          its hash is returned.
  * Threads: one caller at a time per repo and all that belongs to it; distinct
  *          repos are independent.
  */

@@ -31,10 +31,10 @@ static int branch_write(struct pk_repo *repo, struct pk_slice name,
     bool had = pk_branches_find(&store->branches, name, &old);
     uint64_t off;
     uint8_t kind;
-    int err = 0;
+    int err = pk_store_writable(store);
 
-    if ((store->flags & PK_OPEN_WRITE) == 0) {
-        return branch_fail(repo, NF_EROFS);
+    if (err != 0) {
+        return err;
     }
     if (hash != NULL) {
         err = pk_object_find(store, hash, true, &off, &kind);

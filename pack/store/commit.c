@@ -171,10 +171,10 @@ int pk_commit_make(struct pk_tree *tree, const struct pk_digest *parents,
     struct nf_mem *mem = &repo->store.ctx.mem;
     struct pk_digest *hashes;
     struct pk_addr *addrs;
-    int err;
+    int err = pk_store_writable(&repo->store);
 
-    if ((repo->store.flags & PK_OPEN_WRITE) == 0) {
-        return pk_fail(&repo->store.ctx, NF_EROFS, NULL, NF_NOWHERE, "commit");
+    if (err != 0) {
+        return err;
     }
     hashes = nf_calloc(mem, n_parents + 1, sizeof(*hashes));
     addrs = nf_calloc(mem, n_parents + 1, sizeof(*addrs));

@@ -44,7 +44,9 @@ int pk_repo_close(struct pk_repo *repo)
 
 int pk_repo_flush(struct pk_repo *repo)
 {
-    return pk_store_flush(&repo->store);
+    bool writer = (repo->store.flags & PK_OPEN_WRITE) != 0;
+
+    return writer ? pk_store_flush(&repo->store) : 0;
 }
 
 int pk_repo_split(struct pk_repo *repo)
