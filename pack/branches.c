@@ -119,7 +119,16 @@ static int branches_enter(struct pk_branches *branches, size_t pos,
     return 0;
 }
 
-static int branches_read(struct pk_branches *branches)
+/* Write the whole table. */
+static int branches_write(struct pk_branches *branches)
+{
+    return pk_file_replace(branches->ctx, branches->vfs, branches_name,
+                           branches_tmp_name, branches->file.p,
+                           branches->file.len);
+}
+
+/* ret_end: where the first record is that is none, or the end. */
+static int branches_read(struct pk_branches *branches, size_t *ret_end)
 {
     struct pk_file file = {0};
     struct pk_cursor c;
@@ -149,7 +158,7 @@ static int branches_read(struct pk_branches *branches)
     c = pk_cursor_of(p, (size_t)size);
     (void)pk_take(&c, PK_BRANCHES_HEADER_LEN); /* may hold anything */
     while (!c.bad && c.p < c.end && err == 0) {
-        size_t pos = pk_cursor_pos(&c);
+        size_t pos = *ret_end = pk_cursor_pos(&c);
         uint32_t len = pk_take_be32(&c);
         struct pk_slice name = {pk_take(&c, len), len};
 
@@ -165,16 +174,46 @@ static int branches_read(struct pk_branches *branches)
         err = pk_fail(branches->ctx, NF_EC_BRANCHES, branches_name,
                       pk_cursor_pos(&c), "record");
     }
+    if (err == 0) {
+        *ret_end = branches->file.len;
+    }
     return err;
 }
 
 int pk_branches_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                      size_t hash_len, struct pk_branches *branches)
 {
+    size_t end = 0;
+
     *branches = (struct pk_branches){.ctx = ctx, .vfs = vfs};
     branches->hash_len = hash_len;
     branches->file = pk_buf_of(&ctx->mem);
-    return branches_read(branches);
+    return branches_read(branches, &end);
+}
+
+int pk_branches_salvage(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                        size_t hash_len, struct pk_branches *branches)
+{
+    size_t end = 0;
+    int err;
+
+    *branches = (struct pk_branches){.ctx = ctx, .vfs = vfs};
+    branches->hash_len = hash_len;
+    branches->file = pk_buf_of(&ctx->mem);
+    err = branches_read(branches, &end);
+    if (err != NF_EC_BRANCHES) {
+        return err;
+    }
+    if (end == 0) { /* not even the header */
+        static const uint8_t header[PK_BRANCHES_HEADER_LEN];
+
+        pk_buf_clear(&branches->file);
+        pk_put(&branches->file, header, sizeof(header));
+    } else {
+        branches->file.len = end;
+    }
+    err = branches->file.failed ? pk_fail_mem(ctx) : branches_write(branches);
+    return err == 0 ? 1 : err;
 }
 
 void pk_branches_close(struct pk_branches *branches)
@@ -257,9 +296,7 @@ int pk_branches_set(struct pk_branches *branches, struct pk_slice name,
     value = branches->file.p + branches->table[i].pos + 4 + name.len;
     memcpy(before.b, value, branches->hash_len);
     memcpy(value, hash == NULL ? zero.b : hash->b, branches->hash_len);
-    err = pk_file_replace(branches->ctx, branches->vfs, branches_name,
-                          branches_tmp_name, branches->file.p,
-                          branches->file.len);
+    err = branches_write(branches);
     if (err != 0) {
         memcpy(value, before.b, branches->hash_len);
     }

@@ -32,6 +32,12 @@ struct pk_branches {
 /* Read the table; a missing file is an empty one. Errors: NF_EC_BRANCHES. */
 NF_MUST_USE int pk_branches_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                                  size_t hash_len, struct pk_branches *branches);
+
+/* As pk_branches_open, but cut behind the last whole record: 1 if that was
+ * needed. */
+NF_MUST_USE int pk_branches_salvage(struct pk_ctx *ctx,
+                                    const struct pk_vfs *vfs, size_t hash_len,
+                                    struct pk_branches *branches);
 void pk_branches_close(struct pk_branches *branches);
 
 struct pk_slice pk_branches_name(const struct pk_branches *branches, size_t i);

@@ -266,20 +266,91 @@ static int index_load(struct pk_index *index)
     return err == 0 ? index_take_async(index) : err;
 }
 
-int pk_index_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, size_t hash_len,
-                  uint64_t max_entries, bool write, struct pk_index *index)
+/* Write the entries that the log's file does not have, then its header. */
+static int index_write_log(struct pk_index *index)
 {
-    int err = 0;
+    struct pk_buf *entries = &index->log.entries;
+    struct pk_index_header header = index->log_header;
+    uint8_t raw[PK_INDEX_HEADER_LEN];
+    int err;
 
+    if (entries->len == index->flushed) {
+        return 0;
+    }
+    err = pk_file_write(&index->log_file, PK_INDEX_HEADER_LEN + index->flushed,
+                        entries->p + index->flushed,
+                        entries->len - (size_t)index->flushed);
+    if (err == 0) {
+        err = pk_file_order(index->ctx, index->vfs);
+    }
+    if (err == 0) {
+        header.len = entries->len;
+        pk_index_header_encode(&header, raw);
+        err = pk_file_write(&index->log_file, 0, raw, 8);
+    }
+    if (err == 0) {
+        index->log_header = header;
+        index->flushed = entries->len;
+    }
+    return err;
+}
+
+int pk_index_open_empty(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                        size_t hash_len, uint64_t max_entries,
+                        struct pk_index *index)
+{
     memset(index, 0, sizeof(*index));
     index->ctx = ctx;
     index->vfs = vfs;
     index->hash_len = hash_len;
     index->entry_len = hash_len + PK_INDEX_TAIL_LEN;
     index->max_entries = max_entries;
-    index->write = write;
+    index->write = true;
     index->log.entries = pk_buf_of(&ctx->mem);
-    if (write) {
+    return 0;
+}
+
+int pk_index_replace(struct pk_index *index)
+{
+    struct pk_ctx *ctx = index->ctx;
+    struct pk_index_header header = {.len = 0};
+    struct pk_file file = {0};
+    uint8_t raw[PK_INDEX_HEADER_LEN];
+    int err =
+        pk_file_open(ctx, index->vfs, "index/log_tmp",
+                     PK_VFS_WRITE | PK_VFS_CREATE | PK_VFS_TRUNCATE, &file);
+
+    if (err == 0) {
+        pk_index_header_encode(&header, raw);
+        err = pk_file_write(&file, 0, raw, sizeof(raw));
+    }
+    if (err == 0) {
+        index->log_file = file;
+        index->flushed = 0;
+        err = index_write_log(index);
+    }
+    if (err == 0) { /* its entries count before those of an old data */
+        err = pk_file_rename(ctx, index->vfs, "index/log_tmp", index_log_name);
+    }
+    if (err == 0) {
+        err = pk_file_order(ctx, index->vfs);
+    }
+    if (err == 0) {
+        err = pk_file_remove(ctx, index->vfs, index_data_name);
+    }
+    if (err == 0) {
+        err = pk_file_remove(ctx, index->vfs, index_async_name);
+    }
+    return err == 0 ? pk_index_flush(index) : err;
+}
+
+int pk_index_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, size_t hash_len,
+                  uint64_t max_entries, bool write, struct pk_index *index)
+{
+    int err = pk_index_open_empty(ctx, vfs, hash_len, max_entries, index);
+
+    index->write = write;
+    if (err == 0 && write) {
         struct pk_file file = {0};
 
         err = pk_file_open(ctx, vfs, index_log_name, 0, &file);
@@ -484,32 +555,8 @@ int pk_index_add(struct pk_index *index, const struct pk_binding *binding)
 
 int pk_index_flush(struct pk_index *index)
 {
-    struct pk_buf *entries = &index->log.entries;
-    struct pk_index_header header = index->log_header;
-    uint8_t raw[PK_INDEX_HEADER_LEN];
-    int err;
+    bool more = index->log.entries.len / index->entry_len > index->max_entries;
+    int err = index_write_log(index);
 
-    if (entries->len == index->flushed) {
-        return 0;
-    }
-    err = pk_file_write(&index->log_file, PK_INDEX_HEADER_LEN + index->flushed,
-                        entries->p + index->flushed,
-                        entries->len - (size_t)index->flushed);
-    if (err == 0) {
-        err = pk_file_order(index->ctx, index->vfs);
-    }
-    if (err == 0) {
-        header.len = entries->len;
-        pk_index_header_encode(&header, raw);
-        err = pk_file_write(&index->log_file, 0, raw, 8);
-    }
-    if (err != 0) {
-        return err;
-    }
-    index->log_header = header;
-    index->flushed = entries->len;
-    if (entries->len / index->entry_len > index->max_entries) {
-        err = pk_index_merge(index);
-    }
-    return err;
+    return err == 0 && more ? pk_index_merge(index) : err;
 }

@@ -66,6 +66,14 @@ NF_MUST_USE int pk_index_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                               struct pk_index *index);
 int pk_index_close(struct pk_index *index);
 
+/* An index that is empty and in memory alone, for pk_index_add; in the end
+ * pk_index_replace puts it in place of the one there is. */
+NF_MUST_USE int pk_index_open_empty(struct pk_ctx *ctx,
+                                    const struct pk_vfs *vfs, size_t hash_len,
+                                    uint64_t max_entries,
+                                    struct pk_index *index);
+NF_MUST_USE int pk_index_replace(struct pk_index *index);
+
 /* Make an empty index in place of any. */
 NF_MUST_USE int pk_index_create(struct pk_ctx *ctx, const struct pk_vfs *vfs);
 

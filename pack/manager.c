@@ -91,7 +91,7 @@ static bool store_is_writer(const struct pk_store *store)
     return (store->flags & PK_OPEN_WRITE) != 0;
 }
 
-static int store_open_files(struct pk_store *store)
+int pk_store_open_pack(struct pk_store *store)
 {
     const struct pk_control *control = &store->control;
     bool write = store_is_writer(store);
@@ -109,14 +109,6 @@ static int store_open_files(struct pk_store *store)
     if (err == 0) {
         err = pk_lower_open(&store->ctx, store->lower_vfs, control->volume_num,
                             &store->lower);
-    }
-    if (err == 0) {
-        err = pk_index_open(&store->ctx, store->vfs, store->scheme.hash_len,
-                            store->index_log_entries, write, &store->index);
-    }
-    if (err == 0) {
-        err = pk_branches_open(&store->ctx, store->vfs, store->scheme.hash_len,
-                               &store->branches);
     }
     return err;
 }
@@ -161,8 +153,8 @@ static int store_open_cache(struct pk_store *store, size_t cache_len)
     return 0;
 }
 
-int pk_store_open(struct pk_store *store, const struct nf_env *env,
-                  const struct pk_open *opts)
+int pk_store_begin(struct pk_store *store, const struct nf_env *env,
+                   const struct pk_open *opts)
 {
     int err;
 
@@ -192,16 +184,43 @@ int pk_store_open(struct pk_store *store, const struct nf_env *env,
                         "index/lock", NF_NOWHERE, "lock");
         }
     }
-    if (err == 0) {
-        err = store_find_layout(store);
-    }
+    return err;
+}
+
+int pk_store_open_control(struct pk_store *store)
+{
+    int err = store_find_layout(store);
+
     if (err == 0 && store_is_writer(store)) {
         err = store_check_strategy(store);
     }
     if (err == 0 && store_is_writer(store)) {
         err = pk_layout_clean(store);
     }
-    return err == 0 ? store_open_files(store) : err;
+    return err;
+}
+
+int pk_store_open(struct pk_store *store, const struct nf_env *env,
+                  const struct pk_open *opts)
+{
+    int err = pk_store_begin(store, env, opts);
+
+    if (err == 0) {
+        err = pk_store_open_control(store);
+    }
+    if (err == 0) {
+        err = pk_store_open_pack(store);
+    }
+    if (err == 0) {
+        err = pk_index_open(&store->ctx, store->vfs, store->scheme.hash_len,
+                            store->index_log_entries, store_is_writer(store),
+                            &store->index);
+    }
+    if (err == 0) {
+        err = pk_branches_open(&store->ctx, store->vfs, store->scheme.hash_len,
+                               &store->branches);
+    }
+    return err;
 }
 
 int pk_store_close(struct pk_store *store)

@@ -72,6 +72,13 @@ NF_MUST_USE int pk_store_open(struct pk_store *store, const struct nf_env *env,
                               const struct pk_open *opts);
 int pk_store_close(struct pk_store *store);
 
+/* The parts of pk_store_open, in order: memory and the lock; which files there
+ * are; all of them but index and branches. */
+NF_MUST_USE int pk_store_begin(struct pk_store *store, const struct nf_env *env,
+                               const struct pk_open *opts);
+NF_MUST_USE int pk_store_open_control(struct pk_store *store);
+NF_MUST_USE int pk_store_open_pack(struct pk_store *store);
+
 /* Errors: NF_EROFS; NF_EC_TXN_FAILED: a sync failed before. */
 NF_MUST_USE int pk_store_writable(struct pk_store *store);
 

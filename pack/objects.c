@@ -392,8 +392,7 @@ void pk_commit_release(struct pk_store *store, struct pk_commit_at *at)
 
 /* ------------------------------------------------------------------ append */
 
-/* Does the strategy index entries of this kind (spec 6.4)? */
-static bool object_is_indexed(const struct pk_store *store, uint8_t kind)
+bool pk_object_is_indexed(const struct pk_store *store, uint8_t kind)
 {
     switch (store->strategy) {
     case PK_STRATEGY_MINIMAL:
@@ -413,7 +412,7 @@ int pk_object_known(struct pk_store *store, uint8_t kind,
     uint64_t off;
     int err;
 
-    if (!object_is_indexed(store, kind)) {
+    if (!pk_object_is_indexed(store, kind)) {
         return NF_EC_NO_OBJECT;
     }
     err = pk_object_find(store, hash, kind == 'D', &off, &found);
@@ -459,7 +458,7 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
     binding.off = pk_store_end(store);
     binding.len = (uint32_t)out->len;
     err = pk_suffix_append(&store->suffix, out->p, out->len);
-    if (err == 0 && object_is_indexed(store, kind)) {
+    if (err == 0 && pk_object_is_indexed(store, kind)) {
         err = pk_index_add(&store->index, &binding);
     }
     if (err != 0) {

@@ -431,6 +431,96 @@ struct pk_check_stats {
 NF_MUST_USE int pk_check(struct pk_repo *repo, pk_finding_fn fn, void *arg,
                          struct pk_check_stats *ret_stats);
 
+struct pk_repair_stats {
+    uint64_t findings;
+    uint64_t bindings; /* of the new index */
+    uint64_t dangling; /* entries of the old index that said otherwise */
+    uint64_t parked;   /* branches */
+    bool control_rebuilt;
+    bool has_last_good;
+    struct pk_digest last_good; /* the newest commit that is whole */
+};
+
+/*
+ * Mend a store that is closed: make its index anew from its objects, its
+ * control file, if that is unreadable, from the other files, and take out
+ * branches whose commit is lost (they are kept in the file notapack.parked).
+ * Objects are never changed. fn, or NULL, is told what was found.
+ *
+ * Errors: as pk_repo_open, for what cannot be mended.
+ */
+NF_MUST_USE int pk_repair(const struct nf_env *env, const struct pk_open *opts,
+                          pk_finding_fn fn, void *arg,
+                          struct nf_error_info *ret_info,
+                          struct pk_repair_stats *ret_stats);
+
+/* ---------------------------------------------------------- looking inside */
+
+/* The control file, as of version 5. */
+struct pk_control_view {
+    uint32_t version; /* of the file; 0: there is none, V1 or V2 */
+    const char *status;
+    uint64_t dict_end;
+    uint64_t chunk_end;
+    uint64_t chunk_start;
+    uint64_t chunk_num;
+    uint64_t volume_num;
+    uint64_t upgraded_from; /* 0: none */
+    uint64_t suffix_start;
+    uint64_t generation;
+    uint64_t gc_target;
+    uint64_t dead;
+    uint64_t mapping_end; /* NF_NOWHERE: none */
+    uint64_t end;         /* offset behind the last object */
+};
+void pk_view_control(const struct pk_repo *repo, struct pk_control_view *ret);
+
+/* Every entry of the index. */
+struct pk_index_view {
+    struct pk_digest hash;
+    uint64_t off;
+    uint32_t len;
+    char kind;
+};
+typedef int (*pk_index_view_fn)(void *arg, const struct pk_index_view *entry);
+NF_MUST_USE int pk_view_index(struct pk_repo *repo, pk_index_view_fn fn,
+                              void *arg);
+
+/* The i-th string of the dictionary; p NULL beyond the last. */
+struct pk_slice pk_view_dict(const struct pk_repo *repo, uint64_t i);
+
+/* The front of the object at an offset. Errors: NF_EC_NO_OBJECT, NF_EC_ENTRY.
+ */
+struct pk_object_view {
+    struct pk_digest hash;
+    uint64_t off;
+    uint64_t len; /* of the entry */
+    char kind;    /* B C D I N O P R, see docs/format-pack.md */
+};
+NF_MUST_USE int pk_view_object(struct pk_repo *repo, uint64_t off,
+                               struct pk_object_view *ret);
+
+/* Where the index says that an object is. Errors: NF_EC_NO_OBJECT,
+ * NF_EC_COLLECTED, NF_EC_INDEX. */
+NF_MUST_USE int pk_view_find(struct pk_repo *repo, const struct pk_digest *hash,
+                             uint64_t *ret_off);
+
+/* The contents at an offset (kind B). */
+NF_MUST_USE int pk_view_contents(struct pk_repo *repo, uint64_t off,
+                                 struct pk_bytes *ret_bytes);
+
+/* What an inode (kinds I N O R) consists of: bindings, or children with an
+ * index and kind PK_NONE. */
+struct pk_inode_view {
+    enum pk_kind kind;
+    struct pk_slice step;
+    uint32_t index;
+    struct pk_digest hash;
+};
+typedef int (*pk_inode_view_fn)(void *arg, const struct pk_inode_view *slot);
+NF_MUST_USE int pk_view_inode(struct pk_repo *repo, uint64_t off,
+                              pk_inode_view_fn fn, void *arg);
+
 #ifdef __cplusplus
 }
 #endif
