@@ -478,6 +478,57 @@ START_TEST(random_proofs)
 }
 END_TEST
 
+/* Bytes that are almost a proof: refused as such, or one after all, and then
+ * the same again when it has been written and read. */
+START_TEST(mutants)
+{
+    const struct hex good_ones[] = {
+        hex("01aa 01bb 02 02 01 61 04 05 02  00" LEAF
+            "01 00 dd 01 62 05 04 02 00 01 02 04 02 00" LEAF "01" LEAF),
+        hex("01aa 01bb 04 04 02  00 03 03 02 00 01 00 cc  01 00 dd"),
+        hex("01aa 01bb 02 02  01 61 00 03 616263  01 62 03 dd"),
+    };
+    struct prng r = prng_seed(12);
+    size_t n_good = 0;
+    size_t n_bad = 0;
+
+    for (size_t round = 0; round < 20000; round++) {
+        struct hex h = good_ones[round % 3];
+        struct fixture f;
+        struct pk_proof again;
+        struct pk_buf out;
+        int err;
+
+        for (uint64_t i = 1 + prng_below(&r, 3); i > 0; i--) {
+            h.b[prng_below(&r, h.len)] = (uint8_t)prng_below(&r, 8);
+        }
+        begin(&f);
+        err = pk_proof_decode(&f.proof, &tiny, hex_slice(&h));
+        if (err != 0) {
+            assert_err(err, NF_EC_PROOF);
+            n_bad++;
+            end(&f);
+            continue;
+        }
+        n_good++;
+        pk_proof_encode(&f.proof, &tiny, &f.out);
+        ck_assert_uint_le(f.out.len, h.len);
+        pk_proof_init(&again, &f.ctx);
+        assert_ok(pk_proof_decode(&again, &tiny,
+                                  (struct pk_slice){f.out.p, f.out.len}));
+        out = pk_buf_of(&f.ctx.mem);
+        pk_proof_encode(&again, &tiny, &out);
+        ck_assert_uint_eq(out.len, f.out.len);
+        ck_assert_mem_eq(out.p, f.out.p, out.len);
+        pk_buf_deinit(&out);
+        pk_proof_deinit(&again);
+        end(&f);
+    }
+    ck_assert_uint_gt(n_good, 100);
+    ck_assert_uint_gt(n_bad, 100);
+}
+END_TEST
+
 /* Without memory there is an error, and nothing is lost. */
 START_TEST(no_memory)
 {
@@ -510,4 +561,4 @@ END_TEST
 
 UNIT_MAIN("pack/proof", spec_example, roots, bindings, inodes, stable,
           extenders, too_deep, malformed, every_cut, deep, random_proofs,
-          no_memory)
+          mutants, no_memory)
