@@ -151,8 +151,6 @@ int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
     uint64_t age = nf_max_u64(nf->format->reuse_age, nf_space_keep(nf));
     bool old = nf->format->reuse_age > 0 && max == 1 &&
                space->queue_pages > held_for(nf, age);
-    uint64_t horizon = nf_max_u64(LINGER, nf_space_keep(nf));
-    bool old = max == 1 && space->queue_pages > held_for(nf, horizon);
     if (!old && space->free_start < disk_end(nf)) {
         ret->first = space->free_start;
         ret->count = nf_min_u64(max, disk_end(nf) - space->free_start);
