@@ -3,6 +3,7 @@
 #ifndef NOTAPACK_H
 #define NOTAPACK_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include <notafs/pack.h>
@@ -18,9 +19,11 @@ struct np_options {
     const char *message;
     const char *date;
     enum pk_strategy strategy;
+    const char *number; /* -n */
     bool json;
     bool all;
     bool quiet;
+    bool remove; /* -d */
 };
 
 /* A store that a command has opened. */
@@ -31,9 +34,11 @@ struct np_store {
     struct pk_vfs lower_vfs;
     struct pk_vfs_posix *posix;
     struct pk_vfs_posix *lower_posix;
+    struct bd_file *device; /* of an image */
+    struct nf *disk;
+    struct pk_vfs_notafs *on_disk;
     struct pk_config config;
     bool config_sure;
-    uint32_t flags;
     struct pk_repo *repo;
 };
 
@@ -46,8 +51,17 @@ int np_store_open(struct np_store *store, const struct np_options *options,
                   uint32_t flags);
 int np_store_close(struct np_store *store);
 
+/* The first half of np_store_open: what would be opened, and how. */
+int np_options_open(struct np_store *store, const struct np_options *options,
+                    uint32_t flags, struct pk_open *ret);
+
+/* Set the configuration down in a file of its own. Errors: enum nf_err. */
+int np_config_record(struct np_store *store);
+
 /* Tell the user about an error of the library; returns NP_FAILED. */
 int np_complain(const struct np_store *store, int err, const char *what);
+int np_complain_info(const char *what, int err,
+                     const struct nf_error_info *info);
 
 /* Bytes as text: all but [A-Za-z0-9._-] as %xx. */
 void np_put_percent(FILE *out, struct pk_slice s);
@@ -75,11 +89,72 @@ void np_path_free(struct np_path *path);
 bool np_hash_parse(const struct np_store *store, const char *text,
                    struct pk_digest *ret);
 
+/* The name of the branch to work on. */
+struct pk_slice np_branch(const struct np_store *store);
+
+/* A commit by branch, hash or the beginning of one; told if there is none. */
+int np_resolve(struct np_store *store, const char *text,
+               struct pk_digest *ret_hash);
+
+/* The commit to look at: --commit, or the branch's. Told if there is none. */
+int np_head(struct np_store *store, struct pk_digest *ret_hash);
+
+/* Open for reading, and the tree of np_head. */
+int np_tree_open(struct np_store *store, const struct np_options *options,
+                 struct pk_tree **ret_tree);
+
+/* Open for writing, and the tree of the branch, empty if there is none. */
+struct np_change {
+    struct np_store store;
+    struct pk_tree *tree;
+    bool has_head;
+    struct pk_digest head;
+};
+int np_change_open(struct np_change *change, const struct np_options *options);
+
+/* Commit the tree on the branch and close. verb and what make the message if
+ * none was given. err: what has failed before, which is told instead. */
+int np_change_close(struct np_change *change, int err, const char *verb,
+                    const char *what);
+
+/* One commit as text or JSON. */
+void np_show_commit(struct np_store *store, const struct pk_commit *commit);
+
+/* Print a value and release it. */
+void np_json_put(json_t *json);
+json_t *np_json_bytes(struct pk_slice s);
+json_t *np_json_hash(const struct np_store *store,
+                     const struct pk_digest *hash);
+json_t *np_json_path(struct pk_path path);
+json_t *np_json_commit(const struct np_store *store,
+                       const struct pk_commit *commit);
+
 /* Commands: words[0] is the command itself. They return an exit status. */
 typedef int (*np_command)(const struct np_options *options, int n_words,
                           char **words);
 int np_dump(const struct np_options *options, int n_words, char **words);
 int np_check(const struct np_options *options, int n_words, char **words);
 int np_script(const struct np_options *options, int n_words, char **words);
+int np_init(const struct np_options *options, int n_words, char **words);
+int np_set(const struct np_options *options, int n_words, char **words);
+int np_get(const struct np_options *options, int n_words, char **words);
+int np_rm(const struct np_options *options, int n_words, char **words);
+int np_ls(const struct np_options *options, int n_words, char **words);
+int np_tree(const struct np_options *options, int n_words, char **words);
+int np_find(const struct np_options *options, int n_words, char **words);
+int np_log(const struct np_options *options, int n_words, char **words);
+int np_show(const struct np_options *options, int n_words, char **words);
+int np_branches(const struct np_options *options, int n_words, char **words);
+int np_revert(const struct np_options *options, int n_words, char **words);
+int np_diff(const struct np_options *options, int n_words, char **words);
+int np_import(const struct np_options *options, int n_words, char **words);
+int np_export(const struct np_options *options, int n_words, char **words);
+int np_cat_object(const struct np_options *options, int n_words, char **words);
+int np_stat(const struct np_options *options, int n_words, char **words);
+int np_repair(const struct np_options *options, int n_words, char **words);
+int np_control(const struct np_options *options, int n_words, char **words);
+int np_index(const struct np_options *options, int n_words, char **words);
+int np_dict(const struct np_options *options, int n_words, char **words);
+int np_replay(const struct np_options *options, int n_words, char **words);
 
 #endif

@@ -12,18 +12,47 @@ static const struct {
     int max_words;
     const char *usage;
 } commands[] = {
+    {"branch", np_branches, 1, 3, "branch [-d] [NAME [COMMIT]]"},
+    {"cat-object", np_cat_object, 2, 2, "cat-object HASH|OFFSET"},
     {"check", np_check, 1, 1, "check"},
+    {"control", np_control, 1, 1, "control"},
+    {"dict", np_dict, 1, 1, "dict"},
+    {"diff", np_diff, 1, 3, "diff [OLD [NEW]]"},
     {"dump", np_dump, 1, 1, "dump [--all] [--commit HASH]"},
+    {"export", np_export, 2, 2, "export DIR|FILE.tar|-"},
+    {"find", np_find, 2, 2, "find PATTERN"},
+    {"get", np_get, 2, 2, "get PATH"},
+    {"import", np_import, 2, 3, "import DIR|FILE.tar|- [PATH]"},
+    {"index", np_index, 1, 1, "index"},
+    {"init", np_init, 1, 1, "init"},
+    {"log", np_log, 1, 2, "log [-n N] [COMMIT]"},
+    {"ls", np_ls, 1, 2, "ls [PATH]"},
+    {"repair", np_repair, 1, 1, "repair"},
+    {"replay", np_replay, 3, 3, "replay SRC DST"},
+    {"revert", np_revert, 2, 2, "revert COMMIT"},
+    {"rm", np_rm, 2, 2, "rm PATH"},
     {"script", np_script, 1, 1, "script <SCRIPT"},
+    {"set", np_set, 2, 3, "set PATH [VALUE]"},
+    {"show", np_show, 1, 2, "show [COMMIT]"},
+    {"stat", np_stat, 1, 1, "stat"},
+    {"tree", np_tree, 1, 2, "tree [PATH]"},
 };
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 
 static int usage(FILE *out)
 {
-    fprintf(out, "usage: notapack -s STORE COMMAND ...\n"
-                 "  --config auto|NAME|key=value,...  --lower DIR\n"
-                 "  --strategy minimal|always|minimal_with_contents\n");
+    fprintf(out,
+            "usage: notapack -s STORE COMMAND ...\n"
+            "STORE is a folder, or an image of notafs, IMAGE[:NAME]\n"
+            "  -b, --branch NAME   branch to work on (main)\n"
+            "  --commit HASH       look at this commit instead\n"
+            "  --config auto|NAME|key=value,...\n"
+            "  --strategy minimal|always|minimal_with_contents\n"
+            "  --lower DIR         the lower layer\n"
+            "  --date SECONDS --author NAME -m, --message TEXT   of a commit\n"
+            "  --json              JSON instead of text\n"
+            "  -q, --quiet         no progress\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
         fprintf(out, "  %s\n", commands[i].usage);
     }
@@ -80,13 +109,20 @@ static int parse_options(int argc, char **argv, struct np_options *o)
 {
     int c;
 
-    while ((c = getopt_long(argc, argv, "s:b:m:q", long_options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "s:b:m:n:qd", long_options, NULL)) !=
+           -1) {
         switch (c) {
         case 's':
             o->store = optarg;
             break;
         case 'b':
             o->branch = optarg;
+            break;
+        case 'n':
+            o->number = optarg;
+            break;
+        case 'd':
+            o->remove = true;
             break;
         case 'q':
             o->quiet = true;

@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: ISC */
-/* Opening what the command line names, and telling what went wrong. */
+/*
+ * Opening what the command line names, and telling what went wrong. A store is
+ * a folder, or a directory of an image: IMAGE or IMAGE:NAME. The configuration
+ * that `init` was given is in the file notapack.config, which irmin does not
+ * look at.
+ */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include <notafs/codec_lz4.h>
 #include <notafs/hash_gcrypt.h>
 #include <notafs/host.h>
+#include <notafs/notafs.h>
+#include <notafs/vfs_notafs.h>
 #include <notafs/vfs_posix.h>
 
 #include "cli/notapack.h"
 
-static int complain_info(const char *what, int err,
-                         const struct nf_error_info *info)
+static const char config_name[] = "notapack.config";
+
+int np_complain_info(const char *what, int err,
+                     const struct nf_error_info *info)
 {
     fprintf(stderr, "notapack: %s: %s", what, nf_strerror(err));
     if (info != NULL && info->err == err) {
@@ -34,51 +46,177 @@ static int complain_info(const char *what, int err,
 
 int np_complain(const struct np_store *store, int err, const char *what)
 {
-    return complain_info(
+    return np_complain_info(
         what, err, store->repo == NULL ? NULL : pk_repo_error(store->repo));
 }
 
-static int store_open_vfs(struct np_store *store, uint32_t flags)
+/* -------------------------------------------------------------- back ends */
+
+/* Open the image in path, up to a ':' that is not part of its name. */
+static int open_image(struct np_store *store, const char *text, bool write)
+{
+    struct bd_file_options options = {.page_size = 512, .readonly = !write};
+    struct nf_mount_options mount = {.cache_bytes = 16u << 20};
+    struct nf_disk info;
+    struct nf_path root = {"", 0};
+    char *path = strdup(text);
+    struct stat st;
+    char *colon;
+    int err;
+
+    if (path == NULL) {
+        return np_complain_info(text, NF_ENOMEM, NULL);
+    }
+    colon = stat(path, &st) != 0 ? strrchr(path, ':') : NULL;
+    if (colon != NULL) {
+        *colon = '\0';
+        root = (struct nf_path){colon + 1, strlen(colon + 1)};
+    }
+    mount.flags = write ? 0u : (uint32_t)NF_MOUNT_READONLY;
+    mount.codec = nf_codec_lz4();
+    err = bd_file_open(path, &options, &store->device);
+    if (err == 0) {
+        err = nf_probe(bd_file_bd(store->device), &store->env, &info);
+    }
+    if (err == 0) {
+        err = bd_file_set_page_size(store->device, info.page_size);
+    }
+    if (err == 0) {
+        err = nf_mount(bd_file_bd(store->device), &store->env, &mount,
+                       &store->disk);
+    }
+    if (err == 0) {
+        err = pk_vfs_notafs_open(store->disk, &store->env, root,
+                                 &store->on_disk, &store->vfs);
+    }
+    free(path);
+    return err == 0 ? 0 : np_complain_info(text, err, NULL);
+}
+
+static bool is_image(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    struct stat st;
+
+    if (stat(text, &st) == 0) {
+        return !S_ISDIR(st.st_mode);
+    }
+    if (colon != NULL) {
+        char *path = strndup(text, (size_t)(colon - text));
+        bool image =
+            path != NULL && stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+
+        free(path);
+        return image;
+    }
+    return false;
+}
+
+static int open_vfs(struct np_store *store, uint32_t flags)
 {
     const struct np_options *o = store->options;
     uint32_t posix_flags =
         (flags & PK_OPEN_CREATE) != 0 ? PK_VFS_POSIX_CREATE : 0u;
-    int err =
-        pk_vfs_posix_open(o->store, posix_flags, &store->posix, &store->vfs);
+    int err;
 
-    if (err != 0) {
-        return complain_info(o->store, err, NULL);
+    if (is_image(o->store)) {
+        err = open_image(store, o->store, (flags & PK_OPEN_WRITE) != 0);
+    } else {
+        err = pk_vfs_posix_open(o->store, posix_flags, &store->posix,
+                                &store->vfs);
+        if (err != 0) {
+            err = np_complain_info(o->store, err, NULL);
+        }
     }
-    if (o->lower != NULL) {
+    if (err == 0 && o->lower != NULL) {
         err = pk_vfs_posix_open(o->lower, posix_flags, &store->lower_posix,
                                 &store->lower_vfs);
         if (err != 0) {
-            return complain_info(o->lower, err, NULL);
+            err = np_complain_info(o->lower, err, NULL);
         }
     }
-    return 0;
+    return err;
 }
 
-int np_store_open(struct np_store *store, const struct np_options *options,
-                  uint32_t flags)
+static void close_vfs(struct np_store *store)
+{
+    pk_vfs_posix_close(store->lower_posix);
+    pk_vfs_posix_close(store->posix);
+    pk_vfs_notafs_close(store->on_disk);
+    nf_unmount(store->disk);
+    bd_file_close(store->device);
+    store->lower_posix = NULL;
+    store->posix = NULL;
+    store->on_disk = NULL;
+    store->disk = NULL;
+    store->device = NULL;
+}
+
+/* ---------------------------------------------------------- configuration */
+
+/* What `init` has set down; false: nothing. */
+static bool config_recorded(struct np_store *store, struct pk_config *ret)
+{
+    char text[256];
+    size_t len = 0;
+    void *file;
+
+    if (store->vfs.ops->open(store->vfs.ctx, config_name, 0, &file) != 0) {
+        return false;
+    }
+    if (store->vfs.ops->read(store->vfs.ctx, file, 0, (uint8_t *)text,
+                             sizeof(text) - 1, &len) != 0) {
+        len = 0;
+    }
+    (void)store->vfs.ops->close(store->vfs.ctx, file); /* only read */
+    text[len] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return len > 0 && pk_config_parse(text, ret) == 0;
+}
+
+int np_config_record(struct np_store *store)
+{
+    const struct pk_vfs *vfs = &store->vfs;
+    char text[256];
+    size_t len;
+    void *file;
+    int close_err;
+    int err;
+
+    pk_config_print(&store->config, text, sizeof(text) - 1);
+    len = strlen(text);
+    text[len++] = '\n';
+    err = vfs->ops->open(vfs->ctx, config_name,
+                         PK_VFS_WRITE | PK_VFS_CREATE | PK_VFS_TRUNCATE, &file);
+    if (err != 0) {
+        return err;
+    }
+    err = vfs->ops->write(vfs->ctx, file, 0, (const uint8_t *)text, len);
+    close_err = vfs->ops->close(vfs->ctx, file);
+    err = err == 0 ? close_err : err;
+    return err == 0 ? vfs->ops->commit(vfs->ctx) : err;
+}
+
+/* ------------------------------------------------------------ open, close */
+
+int np_options_open(struct np_store *store, const struct np_options *options,
+                    uint32_t flags, struct pk_open *ret)
 {
     bool detect =
         options->config == NULL || strcmp(options->config, "auto") == 0;
-    struct nf_error_info info = {0};
     struct pk_open opts = {0};
     int err;
 
     memset(store, 0, sizeof(*store));
     store->options = options;
-    store->flags = flags;
     nf_env_libc(&store->env);
     if (options->store == NULL) {
         fprintf(stderr, "notapack: no store given: -s STORE\n");
         return NP_USAGE;
     }
-    err = store_open_vfs(store, flags);
+    err = open_vfs(store, flags);
     if (err != 0) {
-        (void)np_store_close(store);
+        close_vfs(store);
         return err;
     }
     opts.vfs = &store->vfs;
@@ -86,22 +224,40 @@ int np_store_open(struct np_store *store, const struct np_options *options,
     opts.hashes = pk_hash_gcrypt();
     opts.strategy = options->strategy;
     opts.flags = flags;
-    if (detect) {
+    store->config_sure = true;
+    if (!detect) {
+        err = pk_config_parse(options->config, &opts.config);
+    } else if (!config_recorded(store, &opts.config)) {
         err = pk_config_detect(&store->env, &opts, &opts.config,
                                &store->config_sure);
         if (err == NF_EC_LAYOUT && (flags & PK_OPEN_CREATE) != 0) {
             err = pk_config_parse("irmin", &opts.config);
         }
-    } else {
-        err = pk_config_parse(options->config, &opts.config);
-    }
-    if (err == 0) {
-        store->config = opts.config;
-        err = pk_repo_open(&store->env, &opts, &info, &store->repo);
     }
     if (err != 0) {
-        err = complain_info(options->store, err, &info);
-        (void)np_store_close(store);
+        err = np_complain_info(options->store, err, NULL);
+        close_vfs(store);
+        return err;
+    }
+    store->config = opts.config;
+    *ret = opts;
+    return 0;
+}
+
+int np_store_open(struct np_store *store, const struct np_options *options,
+                  uint32_t flags)
+{
+    struct nf_error_info info = {0};
+    struct pk_open opts;
+    int err = np_options_open(store, options, flags, &opts);
+
+    if (err != 0) {
+        return err;
+    }
+    err = pk_repo_open(&store->env, &opts, &info, &store->repo);
+    if (err != 0) {
+        err = np_complain_info(options->store, err, &info);
+        close_vfs(store);
     }
     return err;
 }
@@ -111,12 +267,6 @@ int np_store_close(struct np_store *store)
     int err = pk_repo_close(store->repo);
 
     store->repo = NULL;
-    pk_vfs_posix_close(store->lower_posix);
-    pk_vfs_posix_close(store->posix);
-    store->lower_posix = NULL;
-    store->posix = NULL;
-    if (err != 0) {
-        return complain_info(store->options->store, err, NULL);
-    }
-    return 0;
+    close_vfs(store);
+    return err == 0 ? 0 : np_complain_info(store->options->store, err, NULL);
 }

@@ -265,7 +265,7 @@ int pk_store_writable(struct pk_store *store)
     return 0;
 }
 
-int pk_store_flush(struct pk_store *store)
+int pk_store_write_out(struct pk_store *store)
 {
     struct pk_control control = store->control;
     int err = pk_store_writable(store);
@@ -290,14 +290,22 @@ int pk_store_flush(struct pk_store *store)
         }
         err = pk_store_write_control(store, &control);
     }
-    if (err == 0) {
-        err = pk_index_flush(&store->index);
-    }
-    if (err == 0 && store->dirty) {
-        err = pk_file_commit(&store->ctx, store->vfs);
-        store->dirty = err != 0;
-    }
+    return err == 0 ? pk_index_flush(&store->index) : err;
+}
+
+int pk_store_commit(struct pk_store *store)
+{
+    int err = store->dirty ? pk_file_commit(&store->ctx, store->vfs) : 0;
+
+    store->dirty = err != 0;
     return err;
+}
+
+int pk_store_flush(struct pk_store *store)
+{
+    int err = pk_store_write_out(store);
+
+    return err == 0 ? pk_store_commit(store) : err;
 }
 
 int pk_store_split(struct pk_store *store)

@@ -86,6 +86,10 @@ NF_MUST_USE int pk_store_writable(struct pk_store *store);
  * names them, then the index that refers to them; all durable at the end. */
 NF_MUST_USE int pk_store_flush(struct pk_store *store);
 
+/* Its two halves; more may be written in between. */
+NF_MUST_USE int pk_store_write_out(struct pk_store *store);
+NF_MUST_USE int pk_store_commit(struct pk_store *store);
+
 /* A reader: take in what the writer flushed: the index first, so that every
  * hash that it knows has its data. */
 NF_MUST_USE int pk_store_reload(struct pk_store *store);

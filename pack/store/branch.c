@@ -42,18 +42,19 @@ static int branch_write(struct pk_repo *repo, struct pk_slice name,
             err = branch_fail(repo, NF_EC_NO_COMMIT);
         }
         if (err == 0) {
-            err = pk_store_flush(store);
+            err = pk_store_write_out(store);
         }
     }
-    if (err == 0 && had && hash != NULL &&
-        memcmp(&old, hash, sizeof(old)) == 0) {
-        return 0;
+    if (err != 0) {
+        return err;
     }
-    if (err == 0) {
-        err = pk_branches_set(&store->branches, name, hash);
+    if (had && hash != NULL && memcmp(&old, hash, sizeof(old)) == 0) {
+        return pk_store_commit(store);
     }
+    store->dirty = true;
+    err = pk_branches_set(&store->branches, name, hash);
     if (err == 0) {
-        err = pk_file_commit(&store->ctx, store->vfs);
+        err = pk_store_commit(store);
     }
     if (err == 0 && repo->watch != NULL && (had || hash != NULL)) {
         repo->watch(repo->watch_arg, name, had ? &old : NULL, hash);
