@@ -74,8 +74,10 @@ static int dump_branch(void *arg, struct pk_slice name,
     pk_commit_free(d->store.repo, commit);
     printf(err == 0 ? "branch " : "branch-unresolved ");
     np_put_branch(stdout, name);
-    putchar(' ');
-    np_put_hash(stdout, &d->store, hash);
+    if (err == 0) {
+        putchar(' ');
+        np_put_hash(stdout, &d->store, hash);
+    }
     putchar('\n');
     return err == 0 ? hashes_add(&d->heads, hash) : 0;
 }

@@ -283,6 +283,29 @@ static int do_setbranch(struct script *s, char *name, const char *text)
 
 /* ------------------------------------------------------------------ reopen */
 
+/* Collect, in steps as small as can be. */
+static int do_gc(struct script *s, const char *text)
+{
+    struct pk_digest hash;
+    struct pk_gc_options options = {.keep = &hash, .n_keep = 1};
+    int err = script_hash(s, text, &hash);
+
+    if (err == 0) {
+        err = pk_gc_start(s->store.repo, &options);
+    }
+    while (err == 0 &&
+           (err = pk_gc_step(s->store.repo, PK_GC_MIN_BUDGET)) > 0) {
+        err = 0;
+    }
+    if (err == 0) {
+        err = pk_gc_finish(s->store.repo, NULL);
+    }
+    if (err == 0) {
+        printf("gc ok\n");
+    }
+    return err;
+}
+
 /* A tree that no commit holds, kept while its store is closed. */
 struct kept {
     struct pk_repo *repo;
@@ -435,6 +458,12 @@ static int script_run(struct script *s, char **words, int n)
     }
     if (strcmp(w, "split") == 0 && n == 1) {
         return pk_repo_split(s->store.repo);
+    }
+    if (strcmp(w, "gc") == 0 && n == 2) {
+        return do_gc(s, words[1]);
+    }
+    if (strcmp(w, "addvolume") == 0 && n == 1) {
+        return pk_repo_add_volume(s->store.repo);
     }
     return script_refuse(s, "unknown command");
 }

@@ -289,18 +289,26 @@ static int cache_add(struct pk_store *store, struct pk_inode *inode)
     return 0;
 }
 
-void pk_cache_clear(struct pk_store *store)
+void pk_cache_forget(struct pk_store *store)
 {
-    struct pk_cache *cache = &store->cache;
-    struct pk_inode *inode = cache->oldest;
+    struct pk_inode *inode = store->cache.oldest;
 
     while (inode != NULL) {
         struct pk_inode *next = inode->newer;
 
-        nf_assert(inode->pins == 0);
-        cache_remove(store, inode);
+        if (inode->pins == 0) {
+            cache_remove(store, inode);
+        }
         inode = next;
     }
+}
+
+void pk_cache_clear(struct pk_store *store)
+{
+    struct pk_cache *cache = &store->cache;
+
+    pk_cache_forget(store);
+    nf_assert(cache->oldest == NULL);
     nf_free(&store->ctx.mem, cache->slots,
             cache->n_slots * sizeof(*cache->slots));
     cache->slots = NULL;

@@ -121,4 +121,7 @@ NF_MUST_USE int pk_inode_decode(struct pk_store *store, const uint8_t *p,
 /* Cache of inodes, see objects.c for entries. */
 void pk_cache_clear(struct pk_store *store);
 
+/* Let go of all that is not pinned. */
+void pk_cache_forget(struct pk_store *store);
+
 #endif

@@ -99,20 +99,6 @@ static int create_empty(struct pk_store *store, const struct pk_vfs *vfs,
     return err == 0 ? pk_file_close(&file) : err;
 }
 
-static int create_volume(struct pk_store *store)
-{
-    char name[PK_VFS_NAME_MAX + 1];
-    int err;
-
-    pk_volume_name(name, 0, "mapping");
-    err = create_empty(store, store->lower_vfs, name);
-    if (err == 0) {
-        pk_volume_name(name, 0, "data");
-        err = create_empty(store, store->lower_vfs, name);
-    }
-    return err == 0 ? pk_file_commit(&store->ctx, store->lower_vfs) : err;
-}
-
 int pk_layout_create(struct pk_store *store)
 {
     struct pk_control control = {
@@ -134,7 +120,7 @@ int pk_layout_create(struct pk_store *store)
         err = pk_branches_create(&store->ctx, store->vfs);
     }
     if (err == 0 && store->lower_vfs != NULL) {
-        err = create_volume(store);
+        err = pk_volume_create(&store->ctx, store->lower_vfs, 0);
     }
     if (err == 0) {
         err = pk_store_write_control(store, &control);

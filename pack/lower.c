@@ -76,6 +76,7 @@ int pk_lower_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, uint64_t n,
         return pk_fail_mem(ctx);
     }
     lower->n_volumes = (size_t)n;
+    lower->cap_volumes = lower->n_volumes;
     for (size_t i = 0; i < lower->n_volumes && err == 0; i++) {
         err = volume_open(lower, i, &lower->volumes[i]);
     }
@@ -93,7 +94,7 @@ int pk_lower_close(struct pk_lower *lower)
     }
     if (lower->volumes != NULL) {
         nf_free(&lower->ctx->mem, lower->volumes,
-                lower->n_volumes * sizeof(*lower->volumes));
+                lower->cap_volumes * sizeof(*lower->volumes));
     }
     *lower = (struct pk_lower){0};
     return err;
@@ -118,4 +119,99 @@ int pk_lower_read(struct pk_lower *lower, uint64_t off, uint8_t *buf,
         }
     }
     return NF_EC_NO_OBJECT;
+}
+
+void pk_volume_stage_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n,
+                          uint64_t generation)
+{
+    char stem[PK_VFS_NAME_MAX + 1];
+
+    pk_name(stem, "volume.", n, "/volume.");
+    pk_name(buf, stem, generation, ".control");
+}
+
+/* Open for writing what is too long only: volumes may be on a medium of their
+ * own. */
+static int volume_cut(struct pk_lower *lower, const char *name, uint64_t len)
+{
+    struct pk_file file = {0};
+    uint64_t size = 0;
+    int err = pk_file_open(lower->ctx, lower->vfs, name, 0, &file);
+
+    if (err == NF_ENOENT && len == 0) {
+        return 0;
+    }
+    if (err == 0) {
+        err = pk_file_size(&file, &size);
+    }
+    (void)pk_file_close(&file); /* only read */
+    if (err != 0 || size <= len) {
+        return err;
+    }
+    err = pk_file_open(lower->ctx, lower->vfs, name, PK_VFS_WRITE, &file);
+    if (err == 0) {
+        err = pk_file_truncate(&file, len);
+    }
+    (void)pk_file_close(&file); /* nothing that must last */
+    return err;
+}
+
+int pk_lower_trim(struct pk_lower *lower, uint64_t n)
+{
+    struct pk_volume *volume = &lower->volumes[n];
+    char name[PK_VFS_NAME_MAX + 1];
+    uint64_t n_records = 0;
+    uint64_t data_len = 0;
+    int err = 0;
+
+    if (!volume->empty) {
+        err = pk_sparse_extent(&volume->sparse, &n_records, &data_len);
+    }
+    pk_volume_name(name, n, "data");
+    if (err == 0) {
+        err = volume_cut(lower, name, data_len);
+    }
+    pk_volume_name(name, n, "mapping");
+    if (err == 0) {
+        err = volume_cut(lower, name, n_records * PK_MAPPING_RECORD_LEN);
+    }
+    return err;
+}
+
+int pk_volume_create(struct pk_ctx *ctx, const struct pk_vfs *vfs, uint64_t n)
+{
+    static const char *const parts[] = {"mapping", "data"};
+    int err = 0;
+
+    for (size_t i = 0; i < 2 && err == 0; i++) {
+        char name[PK_VFS_NAME_MAX + 1];
+        struct pk_file file = {0};
+
+        pk_volume_name(name, n, parts[i]);
+        err =
+            pk_file_open(ctx, vfs, name,
+                         PK_VFS_WRITE | PK_VFS_CREATE | PK_VFS_TRUNCATE, &file);
+        if (err == 0) {
+            err = pk_file_close(&file);
+        }
+    }
+    return err == 0 ? pk_file_commit(ctx, vfs) : err;
+}
+
+int pk_lower_add(struct pk_lower *lower)
+{
+    size_t n = lower->n_volumes;
+    struct pk_volume *volumes = nf_realloc(
+        &lower->ctx->mem, lower->volumes, lower->cap_volumes * sizeof(*volumes),
+        (n + 1) * sizeof(*volumes));
+
+    if (volumes == NULL) {
+        return pk_fail_mem(lower->ctx);
+    }
+    lower->volumes = volumes;
+    lower->n_volumes = n + 1;
+    lower->cap_volumes = n + 1;
+    memset(&volumes[n], 0, sizeof(*volumes));
+    volumes[n].empty = true;
+    return 0;
 }

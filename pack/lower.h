@@ -21,6 +21,7 @@ struct pk_lower {
     const struct pk_vfs *vfs; /* NULL: no lower layer */
     struct pk_volume *volumes;
     size_t n_volumes;
+    size_t cap_volumes; /* room for so many */
 };
 
 /* Open n volumes; vfs may be NULL when n is 0. Errors: NF_EC_VOLUME. */
@@ -36,5 +37,20 @@ NF_MUST_USE int pk_lower_read(struct pk_lower *lower, uint64_t off,
 /* "volume.N/volume." ++ part */
 void pk_volume_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n,
                     const char *part);
+
+/* "volume.N/volume.G.control": the control of a collection that gave the store
+ * its generation G, until it has taken its place. */
+void pk_volume_stage_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n,
+                          uint64_t generation);
+
+/* Cut what a volume's files hold beyond what its control says. */
+NF_MUST_USE int pk_lower_trim(struct pk_lower *lower, uint64_t n);
+
+/* Make the files of volume n, empty; durable when done. */
+NF_MUST_USE int pk_volume_create(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                                 uint64_t n);
+
+/* Take in volume n_volumes, which is new and empty. */
+NF_MUST_USE int pk_lower_add(struct pk_lower *lower);
 
 #endif

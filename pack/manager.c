@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#include "pack/gc.h"
+#include "pack/inode.h"
 #include "pack/layout.h"
 
 static const char control_name[] = "store.control";
@@ -109,6 +111,9 @@ int pk_store_open_pack(struct pk_store *store)
     if (err == 0) {
         err = pk_lower_open(&store->ctx, store->lower_vfs, control->volume_num,
                             &store->lower);
+    }
+    if (err == 0 && store_is_writer(store) && store->lower.n_volumes > 0) {
+        err = pk_lower_trim(&store->lower, store->lower.n_volumes - 1);
     }
     return err;
 }
@@ -228,6 +233,9 @@ int pk_store_close(struct pk_store *store)
     struct nf_mem *mem = &store->ctx.mem;
     int err = 0;
 
+    if (store->gc != NULL) {
+        (void)pk_gc_break_off(store->gc); /* the next open cleans up, too */
+    }
     if (store->index.ctx != NULL && store_is_writer(store) &&
         !store->ctx.broken) {
         err = pk_store_flush(store);
@@ -336,6 +344,48 @@ int pk_store_split(struct pk_store *store)
     return pk_store_flush(store); /* which sees that there is a chunk more */
 }
 
+int pk_store_add_volume(struct pk_store *store)
+{
+    struct pk_control control;
+    int err = pk_store_writable(store);
+
+    if (err != 0) {
+        return err;
+    }
+    if (store->gc != NULL) {
+        err = NF_EC_GC_RUNNING;
+    } else if (store->lower.n_volumes == 0) {
+        err = NF_EC_NO_LOWER;
+    } else if (store->lower.volumes[store->lower.n_volumes - 1].empty) {
+        err = NF_EC_EMPTY_VOLUME;
+    }
+    if (err != 0) {
+        return pk_fail(&store->ctx, err, NULL, NF_NOWHERE, "volume");
+    }
+    err = pk_store_flush(store);
+    if (err == 0) {
+        err = pk_volume_create(&store->ctx, store->lower.vfs,
+                               store->lower.n_volumes);
+    }
+    if (err == 0) {
+        err = pk_lower_add(&store->lower);
+    }
+    if (err != 0) {
+        return err;
+    }
+    store->dirty = true;
+    control = store->control;
+    control.volume_num++;
+    err = pk_store_write_control(store, &control);
+    if (err == 0) {
+        err = pk_file_commit(&store->ctx, store->vfs);
+        store->dirty = err != 0;
+    } else {
+        store->lower.n_volumes--;
+    }
+    return err;
+}
+
 /* What the control says anew about the chunks, prefix and volumes. */
 static int reload_files(struct pk_store *store,
                         const struct pk_control *control)
@@ -351,6 +401,9 @@ static int reload_files(struct pk_store *store,
                              &store->suffix);
     } else {
         err = pk_suffix_extend(&store->suffix, control->chunk_end);
+    }
+    if (control->generation != old.generation) {
+        pk_cache_forget(store);
     }
     if (err == 0 && control->generation != old.generation) {
         (void)pk_sparse_close(&store->prefix); /* only read */

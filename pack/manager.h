@@ -21,6 +21,7 @@
 #include "pack/sparse.h"
 #include "pack/suffix.h"
 
+struct pk_gc;
 struct pk_inode;
 
 /* Clean inodes, least recently used first to go (objects.c). */
@@ -64,6 +65,7 @@ struct pk_store {
     size_t n_lines;
     struct pk_buf entry_buf; /* an entry being read */
     struct pk_buf scratch;   /* a pre-image or an entry being made */
+    struct pk_gc *gc;        /* the collection that runs, or NULL */
     struct pk_counters counters;
 };
 
@@ -95,6 +97,7 @@ NF_MUST_USE int pk_store_commit(struct pk_store *store);
 NF_MUST_USE int pk_store_reload(struct pk_store *store);
 
 NF_MUST_USE int pk_store_split(struct pk_store *store);
+NF_MUST_USE int pk_store_add_volume(struct pk_store *store);
 
 /* Replace the control file. */
 NF_MUST_USE int pk_store_write_control(struct pk_store *store,

@@ -135,6 +135,27 @@ int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
     return sparse_validate(sparse);
 }
 
+int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                    const char *data_name, const char *mapping_name,
+                    uint64_t *samples, uint64_t n_records,
+                    struct pk_sparse *sparse)
+{
+    int err;
+
+    memset(sparse, 0, sizeof(*sparse));
+    sparse->ctx = ctx;
+    sparse->page = NF_NOWHERE;
+    err = pk_file_open(ctx, vfs, data_name, 0, &sparse->data);
+    if (err == 0) {
+        err = pk_file_open(ctx, vfs, mapping_name, 0, &sparse->mapping);
+    }
+    if (err == 0) {
+        sparse->samples = samples;
+        sparse->n_records = n_records;
+    }
+    return err;
+}
+
 int pk_sparse_close(struct pk_sparse *sparse)
 {
     uint64_t n_pages = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
@@ -158,6 +179,22 @@ int pk_sparse_record(struct pk_sparse *sparse, uint64_t i,
 
     if (err == 0) {
         *ret = sparse->records[i % PK_SPARSE_PAGE_RECORDS];
+    }
+    return err;
+}
+
+int pk_sparse_extent(struct pk_sparse *sparse, uint64_t *ret_n_records,
+                     uint64_t *ret_data_len)
+{
+    struct pk_range_record last = {0};
+    int err = 0;
+
+    if (sparse->n_records > 0) {
+        err = pk_sparse_record(sparse, sparse->n_records - 1, &last);
+    }
+    if (err == 0) {
+        *ret_n_records = sparse->n_records;
+        *ret_data_len = last.poff + last.len;
     }
     return err;
 }

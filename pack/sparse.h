@@ -39,7 +39,20 @@ struct pk_sparse {
 NF_MUST_USE int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                                const char *data_name, const char *mapping_name,
                                uint64_t mapping_len, struct pk_sparse *sparse);
+
+/* As pk_sparse_open, of files that we have just written: samples, of the first
+ * of each page of the n_records, is taken over, on success. */
+NF_MUST_USE int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
+                                const char *data_name, const char *mapping_name,
+                                uint64_t *samples, uint64_t n_records,
+                                struct pk_sparse *sparse);
 int pk_sparse_close(struct pk_sparse *sparse);
+
+/* How many records there are, and where in the data file the last one's bytes
+ * end. One that is not open has none. */
+NF_MUST_USE int pk_sparse_extent(struct pk_sparse *sparse,
+                                 uint64_t *ret_n_records,
+                                 uint64_t *ret_data_len);
 
 /* At most len bytes at global offset off, never beyond the record that holds
  * it. Errors: NF_EC_NO_OBJECT: no record does. */

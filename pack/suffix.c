@@ -67,6 +67,7 @@ int pk_suffix_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
         return pk_fail_mem(ctx);
     }
     suffix->n_chunks = (size_t)control->chunk_num;
+    suffix->cap_chunks = suffix->n_chunks;
     for (size_t i = 0; i < suffix->n_chunks && err == 0; i++) {
         struct pk_chunk *chunk = &suffix->chunks[i];
         bool last = i + 1 == suffix->n_chunks;
@@ -108,7 +109,7 @@ int pk_suffix_close(struct pk_suffix *suffix)
     if (suffix->ctx != NULL) {
         pk_buf_deinit(&suffix->pending);
         nf_free(&suffix->ctx->mem, suffix->chunks,
-                suffix->n_chunks * sizeof(*suffix->chunks));
+                suffix->cap_chunks * sizeof(*suffix->chunks));
     }
     *suffix = (struct pk_suffix){0};
     return err;
@@ -249,7 +250,7 @@ int pk_suffix_split(struct pk_suffix *suffix)
         return err;
     }
     chunks = nf_realloc(&suffix->ctx->mem, suffix->chunks,
-                        suffix->n_chunks * sizeof(*chunks),
+                        suffix->cap_chunks * sizeof(*chunks),
                         (suffix->n_chunks + 1) * sizeof(*chunks));
     if (chunks == NULL) {
         (void)pk_file_close(&fresh.file); /* empty, and known to nobody */
@@ -257,5 +258,23 @@ int pk_suffix_split(struct pk_suffix *suffix)
     }
     suffix->chunks = chunks;
     suffix->chunks[suffix->n_chunks++] = fresh;
+    suffix->cap_chunks = suffix->n_chunks;
     return 0;
+}
+
+void pk_suffix_drop(struct pk_suffix *suffix, size_t n)
+{
+    uint64_t soff = suffix->chunks[n].soff;
+
+    nf_assert(n < suffix->n_chunks);
+    for (size_t i = 0; i < n; i++) {
+        (void)pk_file_close(&suffix->chunks[i].file); /* sealed long ago */
+    }
+    suffix->n_chunks -= n;
+    suffix->first += n;
+    memmove(suffix->chunks, suffix->chunks + n,
+            suffix->n_chunks * sizeof(*suffix->chunks));
+    for (size_t i = 0; i < suffix->n_chunks; i++) {
+        suffix->chunks[i].soff -= soff;
+    }
 }

@@ -23,6 +23,7 @@ struct pk_suffix {
     const struct pk_vfs *vfs;
     struct pk_chunk *chunks;
     size_t n_chunks;       /* >= 1 when open */
+    size_t cap_chunks;     /* room for so many */
     uint64_t first;        /* number of chunks[0] */
     struct pk_buf pending; /* appended to the last chunk, not yet written */
 };
@@ -57,5 +58,8 @@ NF_MUST_USE int pk_suffix_flush(struct pk_suffix *suffix);
 
 /* Make a new, empty last chunk. The caller has flushed. */
 NF_MUST_USE int pk_suffix_split(struct pk_suffix *suffix);
+
+/* The first n chunks, and not the last, are no part of it any more. */
+void pk_suffix_drop(struct pk_suffix *suffix, size_t n);
 
 #endif

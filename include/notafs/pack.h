@@ -404,6 +404,115 @@ typedef void (*pk_watch_fn)(void *arg, struct pk_slice name,
                             const struct pk_digest *new_hash);
 void pk_branch_watch(struct pk_repo *repo, pk_watch_fn fn, void *arg);
 
+/* ------------------------------------------------------------ collection */
+
+/*
+ * Garbage collection: of what is older than a commit only that commit with its
+ * tree is kept, and the bare entries of its parents; all that is newer stays.
+ * Where the store has a lower layer, the ancestors and their trees go to its
+ * last volume before. Space is freed in whole chunks: pk_repo_split, right
+ * after the commit that the next collection will keep.
+ *
+ * Branches are no roots. A branch whose commit is collected, and a commit that
+ * is newer but not a descendant of the commit kept, is left dangling; keep more
+ * than one commit to avoid that.
+ *
+ * It runs in steps, between which the repo can be used at will: read, commit,
+ * split, flush. Nothing is changed until pk_gc_finish; closing the repo, or a
+ * crash, before that leaves the store as it was.
+ */
+struct pk_gc_options {
+    const struct pk_digest *keep; /* the commits to keep */
+    size_t n_keep;                /* >= 1 */
+    size_t mem_len; /* memory, in bytes, for marking; 0: 16 MiB */
+    bool dry_run;   /* find out what would be freed; a reader may, too */
+};
+
+enum { PK_GC_MIN_BUDGET = 65536 };
+
+enum pk_gc_phase {
+    PK_GC_NONE,         /* none runs */
+    PK_GC_MARK_ARCHIVE, /* finding what goes to the lower layer */
+    PK_GC_COPY_ARCHIVE,
+    PK_GC_MARK, /* finding what is live */
+    PK_GC_COPY,
+    PK_GC_READY, /* to be finished */
+};
+
+struct pk_gc_stats {
+    enum pk_gc_phase phase;
+    uint64_t done;  /* of the phase, in bytes ... */
+    uint64_t total; /* ... out of so many */
+    uint64_t steps;
+    uint64_t bytes_read; /* in all steps */
+    uint64_t bytes_written;
+    uint64_t longest_step;   /* bytes read and written */
+    uint64_t mem_peak;       /* bytes */
+    uint64_t generation;     /* of the store, once it is done */
+    uint64_t objects;        /* that the new prefix holds */
+    uint64_t ranges;         /* of offsets that they form */
+    uint64_t prefix_len;     /* bytes that they take */
+    uint64_t archived_len;   /* bytes that went to the lower layer */
+    uint64_t chunks_removed; /* files */
+    uint64_t suffix_freed;   /* bytes of these */
+    uint64_t prefix_freed;   /* bytes of the old prefix and mapping */
+};
+
+/*
+ * Begin. The collection is the repo's until it ends.
+ *
+ * Errors: NF_EROFS, NF_EC_GC_RUNNING, NF_EC_NO_COMMIT. NF_EC_GC_FORBIDDEN: the
+ *         store was not always indexed minimally, or was born V1 or V2 and has
+ *         no lower layer. NF_EC_GC_TARGET: none of the commits is newer than
+ *         that of the last collection. NF_EC_NO_LOWER, NF_EC_VOLUME.
+ */
+NF_MUST_USE int pk_gc_start(struct pk_repo *repo,
+                            const struct pk_gc_options *options);
+
+/*
+ * Go on, reading and writing at most budget bytes (>= PK_GC_MIN_BUDGET), not
+ * counting look-ups of objects that only a hash refers to (stores of V1). 1:
+ * there is more to do; 0: it is ready to be finished. An error ends the
+ * collection, as pk_gc_cancel does.
+ */
+NF_MUST_USE int pk_gc_step(struct pk_repo *repo, uint64_t budget);
+
+/*
+ * Make it take effect, at once and durably, and remove the files that are not
+ * needed any more. ret_stats may be NULL. Trees and commits at hand that were
+ * collected fail from now on.
+ *
+ * Errors: NF_EAGAIN: it is not ready. Any other ends the collection; the store
+ *         is as it was or as it should be.
+ */
+NF_MUST_USE int pk_gc_finish(struct pk_repo *repo,
+                             struct pk_gc_stats *ret_stats);
+
+/* Give it up, and remove what it has written. None running is fine. */
+int pk_gc_cancel(struct pk_repo *repo);
+
+/* How it goes. With a dry run, or when it is ready: what will be freed. */
+void pk_gc_progress(struct pk_repo *repo, struct pk_gc_stats *ret_stats);
+
+/* Begin a new, empty volume of the lower layer; the last one is complete then.
+ * Errors: NF_EROFS, NF_EC_NO_LOWER, NF_EC_GC_RUNNING, NF_EC_EMPTY_VOLUME. */
+NF_MUST_USE int pk_repo_add_volume(struct pk_repo *repo);
+
+/* A volume of the lower layer: the offsets that it was made for, and how much
+ * it holds. */
+struct pk_volume_info {
+    uint64_t start;
+    uint64_t end;
+    uint64_t ranges;
+    uint64_t data_len;
+};
+
+/* Called for each volume, in order. Anything but 0 ends it. */
+typedef int (*pk_volume_fn)(void *arg, uint64_t number,
+                            const struct pk_volume_info *info);
+NF_MUST_USE int pk_volume_each(struct pk_repo *repo, pk_volume_fn fn,
+                               void *arg);
+
 /* ---------------------------------------------------------------- checks */
 
 /* A finding: what is wrong, and where. */

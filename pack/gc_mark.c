@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Marking: from its roots a pass visits all that they reach, from the highest
+ * offset down (spec 8.4). For the prefix the roots are the commits to keep:
+ * their trees are live, and of each of their parents the bare entry. For the
+ * lower layer all ancestors and their trees are live, as far as they are in
+ * the suffix.
+ *
+ * An entry is decoded where it stands, a reference at a time, through one
+ * block of memory, however many bindings it has and however long their names
+ * are. What it says is not verified but in its form; references that do not
+ * fit are corruption, and a collection of a corrupted store gives up.
+ *
+ * References point to smaller offsets. Entries of V1 may break that rule: what
+ * they refer to ahead of them is set down, and when the pass has come to its
+ * end it begins again, with these among its roots.
+ */
+#include <string.h>
+
+#include "notafs/platform/assert.h"
+#include "notafs/platform/checked.h"
+#include "pack/gc.h"
+#include "pack/inode.h"
+#include "pack/objects.h"
+
+enum {
+    MARK_PEEK_LEN = 96,      /* no reference is longer, its name aside */
+    MARK_MAX_LATE = 1 << 18, /* references ahead, in a pass */
+};
+
+static int mark_bad(struct pk_gc *gc, const char *what)
+{
+    return pk_store_fail(gc->store, NF_EC_ENTRY, gc->scan.off, what);
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* Bring the block into memory that begins at from. False: pos is not in it. */
+static bool mark_read(struct pk_gc *gc, uint64_t from, uint64_t pos,
+                      int *ret_err)
+{
+    gc->block_len = 0;
+    *ret_err = pk_store_read(gc->store, from, gc->block, PK_GC_BLOCK_LEN,
+                             &gc->block_len);
+    if (*ret_err != 0) {
+        gc->block_len = 0;
+        return false;
+    }
+    gc->io.read += gc->block_len;
+    gc->block_off = from;
+    return pos - from < gc->block_len;
+}
+
+/* The bytes at pos: MARK_PEEK_LEN of them, or all to the end of the range or
+ * file that holds them. Blocks begin at multiples of their length if that can
+ * be, since what is read next lies before. */
+static int mark_peek(struct pk_gc *gc, uint64_t pos, struct pk_cursor *ret)
+{
+    uint64_t start = gc->store->control.suffix_start;
+    uint64_t from = pos - pos % PK_GC_BLOCK_LEN;
+    uint64_t at;
+    int err = 0;
+
+    if (pos >= start && from < start) {
+        from = start;
+    }
+    if (pos - from + MARK_PEEK_LEN > PK_GC_BLOCK_LEN) {
+        from = pos;
+    }
+    at = pos - gc->block_off;
+    if (pos < gc->block_off || at + MARK_PEEK_LEN > gc->block_len) {
+        if (!mark_read(gc, from, pos, &err) && from != pos) {
+            (void)mark_read(gc, pos, pos, &err); /* err tells */
+        }
+        at = pos - gc->block_off;
+    }
+    if (err == 0) {
+        *ret = pk_cursor_of(gc->block + at, gc->block_len - (size_t)at);
+    }
+    return err;
+}
+
+/* ------------------------------------------------------------- references */
+
+bool pk_gc_keeps(const struct pk_gc *gc, uint64_t off)
+{
+    size_t lo = 0;
+    size_t hi = gc->n_keep;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (gc->keep[mid] < off) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo < gc->n_keep && gc->keep[lo] == off;
+}
+
+static int mark_parent(struct pk_gc *gc, uint64_t off)
+{
+    if (gc->pass != PK_PASS_PREFIX || pk_gc_keeps(gc, off)) {
+        return 0;
+    }
+    if (gc->n_parents == gc->cap_parents) {
+        size_t cap = gc->cap_parents == 0 ? 16 : gc->cap_parents * 2;
+        uint64_t *parents = nf_realloc(&gc->store->ctx.mem, gc->parents,
+                                       gc->cap_parents * sizeof(*parents),
+                                       cap * sizeof(*parents));
+
+        if (parents == NULL) {
+            return pk_fail_mem(&gc->store->ctx);
+        }
+        gc->parents = parents;
+        gc->cap_parents = cap;
+    }
+    gc->parents[gc->n_parents++] = off;
+    return 0;
+}
+
+/* A reference ahead of the entry, in a store of old. */
+static int mark_late(struct pk_gc *gc, uint64_t off)
+{
+    int got;
+
+    if (off == gc->scan.off || off >= pk_store_end(gc->store)) {
+        return mark_bad(gc, "reference");
+    }
+    if (gc->late.n >= MARK_MAX_LATE) {
+        return pk_fail_mem(&gc->store->ctx);
+    }
+    got = pk_seen_add(&gc->late, off);
+    gc->late_new = gc->late_new || got > 0;
+    return got < 0 ? got : 0;
+}
+
+/* The entry refers to this. What no index knows is passed over. */
+static int mark_reference(struct pk_gc *gc, const struct pk_addr *addr,
+                          bool commit)
+{
+    struct pk_store *store = gc->store;
+    uint64_t low =
+        gc->pass == PK_PASS_ARCHIVE ? store->control.suffix_start : 0;
+    uint64_t off = addr->off;
+    uint8_t kind;
+    int err = 0;
+
+    if (addr->by_hash) {
+        err = pk_object_find(store, &addr->hash, commit, &off, &kind);
+        if (err == NF_EC_NO_OBJECT) {
+            return 0;
+        }
+    }
+    if (err == 0 && commit) {
+        err = mark_parent(gc, off);
+    }
+    if (err != 0 || off < low) {
+        return err;
+    }
+    if (off < gc->scan.off) {
+        pk_gc_queue_push(&gc->queue, off);
+        return 0;
+    }
+    if (!addr->by_hash && gc->scan.kind != 'I' && gc->scan.kind != 'N') {
+        return mark_bad(gc, "reference ahead");
+    }
+    return mark_late(gc, off);
+}
+
+/* ---------------------------------------------------------------- entries */
+
+/* The entry was visited. */
+static int mark_end(struct pk_gc *gc, uint64_t end)
+{
+    struct pk_gc_scan *scan = &gc->scan;
+
+    if ((scan->end != 0 && end > scan->end) || end > gc->lowest) {
+        return mark_bad(gc, "length");
+    }
+    if (scan->end != 0) {
+        end = scan->end;
+    }
+    gc->lowest = scan->off;
+    scan->active = false;
+    gc->stats.objects += gc->pass == PK_PASS_PREFIX;
+    return scan->off < gc->new_start ? pk_gc_out_take(gc, scan->off, end) : 0;
+}
+
+static int mark_bad_at(struct pk_gc *gc, const struct pk_cursor *c,
+                       const char *what)
+{
+    return c->bad ? mark_bad(gc, what) : 0;
+}
+
+/* The front of an inode's body. */
+static int mark_inode_head(struct pk_gc *gc, struct pk_cursor *c)
+{
+    struct pk_gc_scan *scan = &gc->scan;
+    uint8_t tag = pk_take_u8(c);
+
+    scan->tree = tag == 1;
+    if (scan->tree) {
+        (void)pk_take_varint(c); /* depth */
+        (void)pk_take_varint(c); /* length */
+    }
+    scan->left = pk_take_varint(c);
+    if (tag > 1 || scan->left > gc->store->scheme.config.entries) {
+        c->bad = true;
+    }
+    return mark_bad_at(gc, c, "inode");
+}
+
+/* Begin with the entry at off, which was popped. */
+static int mark_begin(struct pk_gc *gc, uint64_t off)
+{
+    struct pk_gc_scan *scan = &gc->scan;
+    size_t hash_len = gc->store->scheme.hash_len;
+    struct pk_cursor c;
+    struct pk_head head;
+    int err;
+
+    *scan = (struct pk_gc_scan){.active = true, .off = off};
+    err = mark_peek(gc, off, &c);
+    if (err != 0) {
+        scan->active = false;
+        if (err != NF_EC_NO_OBJECT) {
+            return err;
+        }
+        for (size_t i = 0; i < gc->n_parents; i++) {
+            if (gc->parents[i] == off) {
+                return 0; /* collected earlier */
+            }
+        }
+        return pk_store_fail(gc->store, NF_EC_UNRESOLVED, off, "reference");
+    }
+    if (!pk_head_decode(c.p, pk_cursor_left(&c), hash_len, &head) ||
+        head.len > PK_INT63_MAX - off) {
+        return mark_bad(gc, "entry");
+    }
+    scan->kind = head.kind;
+    scan->end = head.len == 0 ? 0 : off + head.len;
+    scan->pos = off + head.body;
+    if (head.kind == 'B') {
+        return mark_end(gc, scan->pos);
+    }
+    if (pk_kind_is_commit(head.kind)) {
+        scan->at_root = true;
+        scan->follow = gc->pass == PK_PASS_ARCHIVE || pk_gc_keeps(gc, off);
+        return scan->follow || scan->end == 0 ? 0 : mark_end(gc, scan->pos);
+    }
+    (void)pk_take(&c, head.body);
+    err = mark_inode_head(gc, &c);
+    scan->pos = off + pk_cursor_pos(&c);
+    return err;
+}
+
+/* Pass over boxed bytes, which need not be in memory. */
+static void mark_skip_boxed(struct pk_gc *gc, struct pk_cursor *c)
+{
+    uint64_t len = pk_take_varint(c);
+
+    gc->scan.pos += pk_cursor_pos(c) + len;
+    if (gc->scan.end != 0 && gc->scan.pos > gc->scan.end) {
+        c->bad = true;
+    }
+}
+
+static struct pk_addr mark_take_hash(const struct pk_gc *gc,
+                                     struct pk_cursor *c)
+{
+    struct pk_addr addr = {.by_hash = true};
+    const uint8_t *hash = pk_take(c, gc->store->scheme.hash_len);
+
+    if (hash != NULL) {
+        memcpy(addr.hash.b, hash, gc->store->scheme.hash_len);
+    }
+    return addr;
+}
+
+/* The next binding or child of an inode (inode.h has the layout). */
+static int mark_slot(struct pk_gc *gc)
+{
+    struct pk_gc_scan *scan = &gc->scan;
+    size_t hash_len = gc->store->scheme.hash_len;
+    struct pk_addr addr;
+    struct pk_cursor c;
+    uint8_t tag;
+    int err = mark_peek(gc, scan->pos, &c);
+
+    if (err != 0) {
+        return err;
+    }
+    if (scan->tree) {
+        (void)pk_take_varint(&c); /* index */
+        addr = pk_take_addr(&c, hash_len);
+    } else {
+        tag = pk_take_u8(&c);
+        if (tag >= 6 && tag <= 11) {
+            mark_skip_boxed(gc, &c); /* the name */
+            err = mark_bad_at(gc, &c, "name");
+            if (err == 0) {
+                err = mark_peek(gc, scan->pos, &c);
+            }
+            if (err != 0) {
+                return err;
+            }
+        } else {
+            (void)pk_take_varint(&c); /* the name's number */
+        }
+        addr = tag % 6 < 3 ? (struct pk_addr){.off = pk_take_int63(&c)}
+                           : mark_take_hash(gc, &c);
+        c.bad = c.bad || tag > 11;
+    }
+    scan->pos += pk_cursor_pos(&c);
+    scan->left--;
+    err = mark_bad_at(gc, &c, "inode");
+    return err == 0 ? mark_reference(gc, &addr, false) : err;
+}
+
+static struct pk_addr mark_take_addr(const struct pk_gc *gc,
+                                     struct pk_cursor *c)
+{
+    return gc->scan.kind == 'C' ? mark_take_hash(gc, c)
+                                : pk_take_addr(c, gc->store->scheme.hash_len);
+}
+
+/* The end of a commit: date, author, message. */
+static int mark_commit_end(struct pk_gc *gc)
+{
+    struct pk_cursor c;
+    int err = mark_peek(gc, gc->scan.pos, &c);
+
+    if (err == 0) {
+        (void)pk_take_be64(&c);
+        mark_skip_boxed(gc, &c);
+        err = mark_bad_at(gc, &c, "commit");
+    }
+    if (err == 0) {
+        err = mark_peek(gc, gc->scan.pos, &c);
+    }
+    if (err == 0) {
+        mark_skip_boxed(gc, &c);
+        err = mark_bad_at(gc, &c, "commit");
+    }
+    return err == 0 ? mark_end(gc, gc->scan.pos) : err;
+}
+
+/* The root of a commit, or its next parent, or its end. */
+static int mark_commit(struct pk_gc *gc)
+{
+    struct pk_gc_scan *scan = &gc->scan;
+    struct pk_addr addr;
+    struct pk_cursor c;
+    bool parent = !scan->at_root;
+    int err;
+
+    if (parent && scan->left == 0) {
+        return mark_commit_end(gc);
+    }
+    err = mark_peek(gc, scan->pos, &c);
+    if (err != 0) {
+        return err;
+    }
+    addr = mark_take_addr(gc, &c);
+    if (parent) {
+        scan->left--;
+    } else {
+        scan->left = pk_take_varint(&c);
+        scan->at_root = false;
+    }
+    scan->pos += pk_cursor_pos(&c);
+    err = mark_bad_at(gc, &c, "commit");
+    if (err == 0 && scan->follow) {
+        err = mark_reference(gc, &addr, parent);
+    }
+    return err;
+}
+
+/* ------------------------------------------------------------------- pass */
+
+void pk_gc_mark_begin(struct pk_gc *gc)
+{
+    uint64_t end = pk_store_end(gc->store);
+
+    pk_gc_queue_reset(&gc->queue, end);
+    pk_gc_out_restart(pk_gc_out_now(gc));
+    gc->scan.active = false;
+    gc->lowest = end;
+    gc->n_roots = 0;
+    gc->n_parents = 0;
+    gc->late_new = false;
+    gc->block_len = 0;
+    gc->stats.objects = 0;
+    gc->state = PK_STATE_ROOTS;
+}
+
+/* The next root: commits to keep, then what was referred to from below. */
+static int mark_root(struct pk_gc *gc)
+{
+    size_t i = gc->n_roots++;
+
+    if (i < gc->n_keep) {
+        if (gc->pass == PK_PASS_PREFIX ||
+            gc->keep[i] >= gc->store->control.suffix_start) {
+            pk_gc_queue_push(&gc->queue, gc->keep[i]);
+        }
+    } else if (i - gc->n_keep < gc->late.n_slots) {
+        uint64_t slot = gc->late.slots[i - gc->n_keep];
+
+        if (slot != 0) {
+            pk_gc_queue_push(&gc->queue, slot - 1);
+        }
+    } else {
+        gc->state = PK_STATE_MARK;
+    }
+    return 1;
+}
+
+/* Nothing is left to be visited. */
+static int mark_done(struct pk_gc *gc)
+{
+    int err;
+
+    if (gc->late_new) {
+        pk_gc_mark_begin(gc);
+        return 1;
+    }
+    pk_gc_sort(gc->parents, gc->n_parents);
+    err = pk_gc_out_end(gc);
+    return err < 0 ? err : 0;
+}
+
+int pk_gc_mark(struct pk_gc *gc)
+{
+    uint64_t off;
+    int err;
+
+    nf_assert(!pk_gc_queue_busy(&gc->queue));
+    if (gc->state == PK_STATE_ROOTS) {
+        return mark_root(gc);
+    }
+    if (!gc->scan.active) {
+        if (pk_gc_queue_pop(&gc->queue, &off) == 0) {
+            return pk_gc_queue_busy(&gc->queue) ? 1 : mark_done(gc);
+        }
+        err = mark_begin(gc, off);
+    } else if (pk_kind_is_commit(gc->scan.kind)) {
+        err = mark_commit(gc);
+    } else if (gc->scan.left > 0) {
+        err = mark_slot(gc);
+    } else if (gc->scan.end != 0 && gc->scan.pos != gc->scan.end) {
+        err = mark_bad(gc, "inode");
+    } else {
+        err = mark_end(gc, gc->scan.pos);
+    }
+    return err == 0 ? 1 : err;
+}
