@@ -13,6 +13,11 @@
  * - a dirty frame that is not sealed has a dirty, not sealed parent, or a root;
  * - n_unsealed of a frame counts exactly these children;
  * - a pinned frame is neither sealed by a spill nor evicted.
+ *
+ * On a disk that is not what its writers made it, a page may have two pointers,
+ * or be free and in use at once. None of that may break the invariants, so what
+ * would is refused as NF_EC_DOUBLE_USE: a page that is given out while it is
+ * here, a changed page that is reached by another pointer than its own.
  */
 #include "notafs/nf_int.h"
 
@@ -190,6 +195,17 @@ static void make_clean(struct nf *nf, struct nf_frame *frame)
     nf->cache.n_dirty--;
 }
 
+static bool is_at(const struct nf_frame *frame, struct nf_slot slot)
+{
+    return frame->parent == slot.parent && frame->root == slot.root;
+}
+
+static int fail_double(struct nf *nf, uint64_t id)
+{
+    return nf_fail(nf, NF_EC_DOUBLE_USE, id,
+                   "page that is in use and free, or has two pointers");
+}
+
 /* Store the checksum of a frame in its parent. */
 static void seal(struct nf *nf, struct nf_frame *frame)
 {
@@ -311,11 +327,15 @@ int nf_cache_write(struct nf *nf, uint64_t extra_id, const uint8_t *extra)
 }
 
 /* Write what can be written now, ahead of the commit. A page that changes once
- * more keeps its place and is written again. */
+ * more keeps its place and is written again. A failed transaction has left
+ * frames half-way, whose parents may be gone: nothing of it is written. */
 static int spill(struct nf *nf)
 {
     struct nf_cache *cache = &nf->cache;
     size_t n = 0;
+    if (nf->failed != 0) {
+        return nf_fail(nf, NF_EC_TXN_FAILED, NF_NOWHERE, "page cache");
+    }
     nf_cache_seal(nf);
     for (size_t i = 0; i < cache->n_frames; i++) {
         struct nf_frame *frame = &cache->frames[i];
@@ -420,15 +440,32 @@ struct nf_frame *nf_cache_peek(struct nf *nf, uint64_t id)
     return frame;
 }
 
+bool nf_cache_knows(const struct nf *nf, uint64_t id)
+{
+    return lookup(&nf->cache, id) != NULL;
+}
+
+/* Whether a pointer that is older than the transaction leads to a page that
+ * was written by it: that one was in use, and in the free queue. */
+static bool is_stolen(const struct nf *nf, const struct nf_frame *frame,
+                      const struct nf_ptr *ptr)
+{
+    return nf->format->births && frame->fresh && !nf_ptr_is_fresh(nf, ptr);
+}
+
+static bool in_tree(const struct nf *nf, const struct nf_ptr *ptr)
+{
+    return ptr->id >= nf->first_page && ptr->id < nf->space.free_start;
+}
+
 int nf_cache_get(struct nf *nf, const struct nf_ptr *ptr, enum nf_kind kind,
                  struct nf_frame **ret)
 {
     struct nf_cache *cache = &nf->cache;
     struct nf_frame *frame = lookup(cache, ptr->id);
     if (frame != NULL) {
-        if (frame->kind != (uint8_t)kind) {
-            return nf_fail(nf, NF_EC_DOUBLE_USE, ptr->id,
-                           "page is used as two different things");
+        if (frame->kind != (uint8_t)kind || is_stolen(nf, frame, ptr)) {
+            return fail_double(nf, ptr->id);
         }
         cache->hits++;
         frame->pins++;
@@ -437,9 +474,9 @@ int nf_cache_get(struct nf *nf, const struct nf_ptr *ptr, enum nf_kind kind,
         return 0;
     }
     cache->misses++;
-    if (ptr->id == 0 || ptr->id >= nf->page_count) {
+    if (!in_tree(nf, ptr)) {
         return nf_fail_value(nf, NF_EC_PAGE_ID, ptr->id, "pointer",
-                             nf->page_count, ptr->id);
+                             nf->space.free_start, ptr->id);
     }
     int err = claim(nf, &frame);
     if (err != 0) {
@@ -454,7 +491,7 @@ int nf_cache_get(struct nf *nf, const struct nf_ptr *ptr, enum nf_kind kind,
         return nf_fail_value(nf, NF_EC_CHECKSUM, ptr->id, "page", ptr->sum,
                              sum);
     }
-    err = nf->format->node_check(nf, kind, frame->data);
+    err = nf->format->node_check(nf, kind, ptr, frame->data);
     if (err != 0) {
         return nf_fail(nf, err, ptr->id, "page");
     }
@@ -488,7 +525,7 @@ int nf_cache_own(struct nf *nf, struct nf_frame *frame, struct nf_slot slot)
 {
     struct nf_ptr old;
     if (frame->dirty && !frame->sealed) {
-        return 0;
+        return is_at(frame, slot) ? 0 : fail_double(nf, frame->id);
     }
     nf_slot_get(nf, slot, &old);
     nf_assert(old.id == frame->id);
@@ -545,10 +582,12 @@ void nf_cache_reparent(struct nf *nf, struct nf_frame *from,
     }
 }
 
-void nf_cache_move(struct nf *nf, uint64_t id, struct nf_slot to)
+void nf_cache_move(struct nf *nf, uint64_t id, struct nf_slot from,
+                   struct nf_slot to)
 {
     struct nf_frame *frame = lookup(&nf->cache, id);
-    if (frame == NULL || !frame->dirty || frame->sealed) {
+    if (frame == NULL || !frame->dirty || frame->sealed ||
+        !is_at(frame, from)) {
         return;
     }
     if (frame->parent != NULL) {
@@ -557,13 +596,9 @@ void nf_cache_move(struct nf *nf, uint64_t id, struct nf_slot to)
     link_unsealed(frame, to);
 }
 
-void nf_cache_forget(struct nf *nf, uint64_t id)
+/* Drop the frame of a page that is being freed. */
+static void forget(struct nf *nf, struct nf_frame *frame)
 {
-    struct nf_frame *frame = lookup(&nf->cache, id);
-    if (frame == NULL) {
-        return;
-    }
-    nf_assert(frame->pins == 0 && frame->n_unsealed == 0);
     if (frame->dirty) {
         if (!frame->sealed && frame->parent != NULL) {
             frame->parent->n_unsealed--;
@@ -601,11 +636,19 @@ void nf_cache_committed(struct nf *nf)
 
 int nf_page_free(struct nf *nf, const struct nf_ptr *ptr)
 {
-    const struct nf_frame *frame = lookup(&nf->cache, ptr->id);
+    struct nf_frame *frame = lookup(&nf->cache, ptr->id);
     uint64_t birth = ptr->birth;
-    if (frame != NULL && frame->fresh) {
-        birth = nf_txn_gen(nf);
+    if (!in_tree(nf, ptr)) {
+        return nf_fail_value(nf, NF_EC_PAGE_ID, ptr->id, "pointer",
+                             nf->space.free_start, ptr->id);
     }
-    nf_cache_forget(nf, ptr->id);
+    if (frame != NULL) {
+        if (frame->pins > 0 || frame->n_unsealed > 0 ||
+            is_stolen(nf, frame, ptr)) {
+            return fail_double(nf, ptr->id);
+        }
+        birth = frame->fresh ? nf_txn_gen(nf) : birth;
+        forget(nf, frame);
+    }
     return nf_space_free(nf, ptr->id, birth);
 }

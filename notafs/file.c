@@ -367,7 +367,8 @@ int nf_set_compression(struct nf_file *file, enum nf_compression compression)
     struct nf_rope *rope = &file->inode->rec.rope;
     bool lz4 = compression == NF_COMPRESSION_LZ4;
     int err = check_open(file);
-    if (err == 0 && nf->format->rope_recode == NULL) {
+    if (err == 0 && (nf->format->rope_recode == NULL ||
+                     (lz4 && nf->disk.page_size >= NF_CLUSTER))) {
         err = nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "compression");
     }
     if (err == 0 && compression != NF_COMPRESSION_NONE && !lz4) {

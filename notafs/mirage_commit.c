@@ -106,6 +106,7 @@ int nf_mirage_open(struct nf *nf, uint64_t generation)
         return nf_fail_value(nf, NF_EC_DISK_SIZE, NF_NOWHERE, "pages",
                              nf->disk.page_count, nf->bd.geo.page_count);
     }
+    nf->first_page = MIRAGE_FIRST_PAGE;
     nf->mirage = nf_calloc(&nf->mem, 1, sizeof(*nf->mirage));
     if (nf->mirage == NULL) {
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "mount");

@@ -118,9 +118,9 @@ static int raise_root(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
         }
         struct nf_slot slot = mirage_slot(nf, top, 0);
         nf_slot_put(nf, slot, root);
-        nf_cache_move(nf, root->id, slot);
+        nf_cache_move(nf, root->id, old_slot, slot);
         *root = *raised;
-        nf_cache_move(nf, root->id, old_slot);
+        nf_cache_move(nf, root->id, top_slot, old_slot);
         nf_cache_unpin(top);
         if (kind == NF_KIND_QUEUE) {
             nf_mirage_queue_raised(nf);
@@ -225,7 +225,7 @@ int nf_mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
     struct nf_ptr old = *root;
     enum nf_kind kind = (enum nf_kind)frame->kind;
     nf_slot_get(nf, mirage_slot(nf, frame, 0), root);
-    nf_cache_move(nf, root->id, slot);
+    nf_cache_move(nf, root->id, mirage_slot(nf, frame, 0), slot);
     nf_cache_unpin(frame);
     if (kind == NF_KIND_QUEUE) {
         nf_mirage_queue_lowered(nf);
@@ -324,5 +324,5 @@ void nf_mirage_tree_cut(struct nf *nf, struct nf_frame *frame, uint32_t i)
     struct nf_ptr *cut = &nf->mirage->cut;
     struct nf_slot slot = {NULL, 0, cut};
     nf_slot_get(nf, mirage_slot(nf, frame, i), cut);
-    nf_cache_move(nf, cut->id, slot);
+    nf_cache_move(nf, cut->id, mirage_slot(nf, frame, i), slot);
 }

@@ -80,7 +80,8 @@ int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
         }
     }
     rest = path;
-    for (;;) {
+    uint64_t passed = 0; /* a directory on the way, to notice a cycle */
+    for (uint64_t depth = 1;; depth++) {
         struct nf_rec rec;
         place.len = next_segment(&rest, &place.name);
         if (how->avoid != 0 && how->avoid == place.dir) {
@@ -97,6 +98,9 @@ int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
                 make_dir(nf, place.dir, place.name, place.len, how->time, &rec);
         } else if (err == 0 && rec.type != NF_TYPE_DIR) {
             err = NF_ENOTDIR;
+        } else if (err == 0 && rec.id == passed) {
+            err = nf_fail(nf, NF_EC_TABLE, NF_NOWHERE,
+                          "directory that contains itself");
         } else if (err == 0 && how->touch) {
             rec.mtime = how->time;
             err = nf->format->table_put(nf, place.dir, place.name, place.len,
@@ -106,6 +110,7 @@ int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
             return nf_fail_path(nf, err, path);
         }
         place.dir = rec.id;
+        passed = (depth & (depth - 1)) == 0 ? rec.id : passed;
     }
 }
 

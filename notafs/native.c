@@ -2,15 +2,23 @@
 /* The native format: its table of functions, and how its pointers are coded. */
 #include "notafs/native_node.h"
 
-static int node_check(struct nf *nf, enum nf_kind kind, const uint8_t *page)
+bool nf_native_ptr_ok(const struct nf *nf, const struct nf_ptr *ptr,
+                      uint64_t birth)
+{
+    return ptr->id >= nf->first_page && ptr->id < nf->space.free_start &&
+           ptr->birth <= birth;
+}
+
+static int node_check(struct nf *nf, enum nf_kind kind,
+                      const struct nf_ptr *ptr, const uint8_t *page)
 {
     switch (kind) {
     case NF_KIND_DATA:
         return 0;
     case NF_KIND_ROPE:
-        return nf_native_rope_check(nf, page);
+        return nf_native_rope_check(nf, page, ptr->birth);
     case NF_KIND_TABLE:
-        return nf_native_table_check(nf, page);
+        return nf_native_table_check(nf, page, ptr->birth);
     case NF_KIND_QUEUE:
         break;
     }
@@ -132,4 +140,5 @@ const struct nf_format nf_native_format = {
     .max_name_bytes = nf_native_max_name,
     .max_inline_bytes = nf_native_max_inline,
     .mirage_times = false,
+    .births = true,
 };

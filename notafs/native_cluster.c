@@ -38,11 +38,6 @@ void nf_native_cluster_release(struct nf *nf)
     nf->native.packed = NULL;
 }
 
-static uint64_t pages_per_cluster(const struct nf *nf)
-{
-    return NATIVE_CLUSTER / nf->disk.page_size;
-}
-
 /* Whether the cluster at byte start is packed, and whether it is a hole. */
 static int look(struct nf *nf, const struct nf_rope *rope, uint64_t start,
                 struct nf_ptr *ret)
@@ -199,20 +194,27 @@ int nf_native_file_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     if (!rope->lz4) {
         return nf_native_rope_seek(nf, rope, off, data, ret);
     }
-    while (off < rope->size) {
+    /* More packed clusters than the disk has pages: some are met again. */
+    for (uint64_t steps = 2 * nf->page_count; off < rope->size; steps--) {
         uint64_t start = off - off % NATIVE_CLUSTER;
         struct nf_ptr first;
         int err = look(nf, rope, start, &first);
+        if (err == 0 && steps == 0) {
+            err = nf_fail(nf, NF_EC_DOUBLE_USE, rope->root.id, "rope");
+        }
         if (err == 0 && !first.packed) {
-            err = nf_native_rope_seek(nf, rope, off, data, ret);
-            if (err != 0 || *ret < start + NATIVE_CLUSTER) {
-                return err;
+            /* Up to there nothing is packed: there would be data and holes. */
+            err = nf_native_rope_seek(nf, rope, off, data, &off);
+            if (err == 0 && off >= start + NATIVE_CLUSTER) {
+                continue;
             }
+            *ret = err == 0 ? off : *ret;
+            return err;
         }
         if (err != 0) {
             return err;
         }
-        if (first.packed && data) {
+        if (data) {
             *ret = off;
             return 0;
         }
@@ -295,6 +297,9 @@ int nf_native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
         uint32_t have = cluster_len(start, rope->size);
         struct nf_ptr first;
         int err = look(nf, rope, start, &first);
+        if (err == 0 && in == 0 && len > NATIVE_CLUSTER) {
+            part = len - len % NATIVE_CLUSTER; /* whole ones at once */
+        }
         if (err == 0 && first.packed && part < have) {
             err = load(nf, rope, start);
             if (err == 0) {
@@ -315,10 +320,6 @@ int nf_native_file_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
 
 int nf_native_file_recode(struct nf *nf, struct nf_rope *rope, bool lz4)
 {
-    if (pages_per_cluster(nf) < 2) {
-        return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE,
-                       "compression of pages of 64 KiB");
-    }
     rope->lz4 = lz4;
     for (uint64_t start = 0; start < rope->size; start += NATIVE_CLUSTER) {
         struct nf_ptr first;

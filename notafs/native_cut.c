@@ -25,7 +25,7 @@ static int free_subtree(struct nf *nf, const struct nf_ptr *top,
     stack[0].ptr = *top;
     stack[0].next = 0;
     for (;;) {
-        struct nf_frame *node;
+        struct nf_frame *node = NULL;
         uint32_t h = height - depth;
         uint32_t i = stack[depth].next;
         bool down = false;
@@ -45,10 +45,10 @@ static int free_subtree(struct nf *nf, const struct nf_ptr *top,
                 stack[depth + 1].next = 0;
             }
         }
+        nf_cache_unpin(node);
         if (err != 0) {
             return err;
         }
-        nf_cache_unpin(node);
         if (down) {
             depth++;
             continue;
@@ -209,7 +209,8 @@ static int shrink(struct nf *nf, struct nf_rope *rope)
         bool only_first = node_is_empty(nf, node, 1);
         if (only_first) {
             native_child_get(nf, node, 0, &child);
-            nf_cache_move(nf, child.id, root);
+            struct nf_slot first = {node, native_ptr_off(0), NULL};
+            nf_cache_move(nf, child.id, first, root);
         }
         nf_cache_unpin(node);
         if (!only_first) {

@@ -28,6 +28,7 @@
 #define GEN_TAIL_LEN 12u
 #define GEN_LIST_MAX 24u /* two lists, slots and headers: < 64 reads */
 #define READ_RETRIES 2   /* before a device error counts as damage */
+#define COUNT_MAX    ((uint64_t)1 << 62) /* of what is counted for ever */
 
 static const uint8_t magic[8] = {'N', 'F', 'G', 'E', 'N', 0, 0, 1};
 
@@ -142,13 +143,43 @@ static bool gen_valid(const struct nf *nf, const uint8_t *p, uint64_t *ret)
     return *ret != 0;
 }
 
+/* Whether a root may be that of a tree. */
+static bool root_ok(const struct nf *nf, const struct nf_ptr *ptr)
+{
+    return nf_ptr_is_null(ptr) || nf_native_ptr_ok(nf, ptr, nf->generation);
+}
+
+/* Whether the numbers of a generation make sense together. */
+static bool gen_ok(const struct nf *nf)
+{
+    const struct nf_space *space = &nf->space;
+    const struct nf_native_queue *q = &nf->native.queue;
+    for (uint32_t i = 1; i < NF_HIST; i++) {
+        if (space->hist[i] > space->hist[i - 1]) {
+            return false;
+        }
+    }
+    return nf->generation <= NATIVE_MAX_GEN &&
+           space->free_start >= nf->first_page &&
+           space->free_start <= nf->page_count &&
+           space->queue_pages <= space->free_start - nf->first_page &&
+           space->queue_pages <= space->pushed && space->pushed <= COUNT_MAX &&
+           q->head % 8 == 0 && q->end % 8 == 0 && q->trim <= q->head &&
+           q->head <= q->end && q->end <= NATIVE_MAX_BYTES &&
+           (q->skip == 0 || q->head < q->end) &&
+           q->rope.height <= NATIVE_ROPE_HEIGHT && root_ok(nf, &q->rope.root) &&
+           nf->native.table_height <= NF_MAX_HEIGHT &&
+           nf->native.table_pages <= nf->page_count &&
+           root_ok(nf, &nf->native.table) && nf->counts.next_id > NF_ROOT_DIR &&
+           nf->counts.next_id <= COUNT_MAX;
+}
+
 /* Validate and take over the state. The queue's numbers must add up; what the
  * trees hold is checked when they are read. */
 static int gen_get(struct nf *nf, const uint8_t *p)
 {
     struct nf_space *space = &nf->space;
     struct nf_native_queue *q = &nf->native.queue;
-    uint64_t first = nf_native_first_page(&nf->disk);
     uint32_t n_list = nf_get_le16(p + 224);
     uint32_t n_tail = nf_get_le16(p + 226);
     nf->page_count = nf_get_le64(p + 40);
@@ -157,6 +188,7 @@ static int gen_get(struct nf *nf, const uint8_t *p)
     }
     memset(space, 0, sizeof(*space));
     memset(q, 0, sizeof(*q));
+    nf->first_page = nf_native_first_page(&nf->disk);
     nf->generation = nf_get_le64(p + 16);
     nf->native.table_height = p[36];
     nf->native.table_pages = nf_get_le32(p + 228);
@@ -174,21 +206,11 @@ static int gen_get(struct nf *nf, const uint8_t *p)
     space->hist[0] = space->pushed;
     for (uint32_t i = 1; i < NF_HIST; i++) {
         space->hist[i] = nf_get_le64(p + 136 + 8 * i);
-        if (space->hist[i] > space->hist[i - 1]) {
-            return NF_EC_NODE;
-        }
     }
     nf->counts.files = nf_get_le64(p + 200);
     nf->counts.dirs = nf_get_le64(p + 208);
     nf->counts.next_id = nf_get_le64(p + 216);
-    if (n_list > list_max(nf) || n_tail > tail_max(nf) ||
-        space->free_start < first || space->free_start > nf->page_count ||
-        space->queue_pages > nf->page_count ||
-        nf->native.table_pages > nf->page_count ||
-        space->queue_pages > space->pushed || q->head % 8 != 0 ||
-        q->end % 8 != 0 || q->trim > q->head || q->head > q->end ||
-        q->end > NATIVE_MAX_BYTES || nf->native.table_height > NF_MAX_HEIGHT ||
-        q->rope.height > NF_MAX_HEIGHT || nf->counts.next_id <= NF_ROOT_DIR) {
+    if (n_list > list_max(nf) || n_tail > tail_max(nf) || !gen_ok(nf)) {
         return NF_EC_NODE;
     }
     const uint8_t *at = p + GEN_FIXED + n_list * GEN_LIST_LEN;
@@ -197,7 +219,8 @@ static int gen_get(struct nf *nf, const uint8_t *p)
         struct nf_extent *e = &space->tail[i];
         e->first = nf_get_le48(at);
         e->count = nf_get_le48(at + 6);
-        if (e->first < first || e->count == 0 || e->first >= nf->page_count ||
+        if (e->first < nf->first_page || e->count == 0 ||
+            e->first >= nf->page_count ||
             e->count > nf->page_count - e->first) {
             return NF_EC_QUEUE;
         }
@@ -273,7 +296,6 @@ static int slots_read(struct nf *nf, uint64_t *numbers)
         if (err != 0) {
             return err;
         }
-        nf->seen = nf_max_u64(nf->seen, numbers[i]);
     }
     return 0;
 }
@@ -300,6 +322,10 @@ static int candidate(struct nf *nf, uint32_t i, bool list, bool walk)
     if (err == 0 && walk) {
         err = nf_verify(nf);
     }
+    if (err == 0) {
+        /* By then all slots are written anew, whatever they claim now. */
+        nf->seen = nf_min_u64(nf->seen, number + nf->disk.slots);
+    }
     return err;
 }
 
@@ -309,10 +335,13 @@ int nf_native_open(struct nf *nf, uint64_t generation)
     bool lists = (nf->flags & NF_MOUNT_NO_VERIFY) == 0;
     bool walk = (nf->flags & NF_MOUNT_VERIFY) != 0 ||
                 (lists && (nf->bd.geo.caps & BD_CAP_FLUSH) == 0);
-    nf->seen = 0;
     int err = slots_read(nf, numbers);
     if (err != 0) {
         return nf_fail(nf, err, NF_NOWHERE, "generation slots");
+    }
+    nf->seen = 0;
+    for (uint32_t i = 0; i < nf->disk.slots; i++) {
+        nf->seen = nf_max_u64(nf->seen, numbers[i]);
     }
     if (generation != 0) {
         uint32_t i = (uint32_t)(generation % nf->disk.slots);
@@ -320,7 +349,9 @@ int nf_native_open(struct nf *nf, uint64_t generation)
             return nf_fail(nf, NF_EC_BAD_GEN, NF_NOWHERE, "generation");
         }
         err = candidate(nf, i, false, false);
-        return err == 0 ? 0 : nf_fail(nf, err, NF_NOWHERE, "generation");
+        return err == 0 ? 0
+                        : nf_fail(nf, err, slot_page(&nf->disk, generation),
+                                  "generation");
     }
     /* From the newest to the oldest. Those before the newest two were durable
      * before the newest was begun: their lists say nothing new. */
@@ -412,6 +443,9 @@ int nf_native_publish(struct nf *nf)
     struct gen_list list;
     uint64_t generation = nf_txn_gen(nf);
     uint64_t page = slot_page(&nf->disk, generation);
+    if (generation > NATIVE_MAX_GEN) {
+        return nf_fail(nf, NF_EFBIG, NF_NOWHERE, "number of the generation");
+    }
     int err = nf_space_flush(nf, tail_max(nf));
     if (err != 0) {
         return err;

@@ -27,9 +27,10 @@
 #define NATIVE_ROPE_HEIGHT 12 /* 24^12 pages of 512 bytes exceed 2^56 */
 #define NATIVE_SLOTS       8u
 #define NATIVE_PACKED      ((uint64_t)1 << 47) /* in the birth of a pointer */
-#define NATIVE_CLUSTER     65536u              /* bytes compressed together */
+#define NATIVE_CLUSTER     NF_CLUSTER
 #define NATIVE_MIN_FREE    16u /* pages that an empty disk must have */
 #define NATIVE_MAX_BYTES   ((uint64_t)1 << 56)
+#define NATIVE_MAX_GEN     ((uint64_t)1 << 46) /* fits in a birth */
 
 static inline uint32_t nf_native_fan(const struct nf *nf)
 {
@@ -53,6 +54,11 @@ void nf_native_ptr_get(const struct nf *nf, const uint8_t *p,
                        struct nf_ptr *ret);
 void nf_native_ptr_put(const struct nf *nf, uint8_t *p,
                        const struct nf_ptr *ptr);
+/* Whether a pointer may stand in a page that was written by generation birth:
+ * a page is never older than what it points to. So a page that claims to be the
+ * running transaction's own, to be changed in place, surely is. */
+bool nf_native_ptr_ok(const struct nf *nf, const struct nf_ptr *ptr,
+                      uint64_t birth);
 
 /* native_header.c */
 void nf_native_header_put(uint8_t *p, const struct nf_disk *disk);
@@ -136,7 +142,8 @@ struct nf_slot nf_native_page_slot(struct nf *nf, struct nf_rope *rope,
 int nf_native_own_page(struct nf *nf, struct nf_slot slot, bool whole,
                        struct nf_frame **ret);
 
-int nf_native_rope_check(const struct nf *nf, const uint8_t *page);
+int nf_native_rope_check(const struct nf *nf, const uint8_t *page,
+                         uint64_t birth);
 int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                         uint8_t *buf, size_t len);
 int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,

@@ -122,39 +122,105 @@ void nf_native_key_at(const uint8_t *p, uint32_t i, struct nf_native_key *ret)
     cell_key(p + native_cell_off(p, i), native_node_height(p), ret);
 }
 
-static bool leaf_cell_ok(const struct nf *nf, const uint8_t *cell)
+static bool name_ok(const uint8_t *name, uint32_t len, uint32_t max)
 {
-    bool file = cell[9] == NF_TYPE_FILE;
-    uint8_t flags = cell[10];
-    uint64_t size = nf_get_le64(cell + 32);
-    uint32_t name_len = cell[8];
-    if (name_len == 0 || nf_get_le64(cell) < NF_ROOT_DIR ||
-        nf_get_le64(cell + 12) <= NF_ROOT_DIR ||
-        nf_get_le32(cell + 28) >= 1000000000u || size > NATIVE_MAX_BYTES ||
-        (flags & ~(FLAG_INLINE | FLAG_LZ4)) != 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < name_len; i++) {
-        if (cell[LEAF_FIXED + i] == '/') {
+    for (uint32_t i = 0; i < len; i++) {
+        if (name[i] == '/') {
             return false;
         }
     }
-    if ((flags & FLAG_INLINE) != 0 &&
-        size > nf_native_max_inline(nf, name_len)) {
-        return false;
-    }
-    return file || (cell[9] == NF_TYPE_DIR && flags == 0 && size == 0);
+    return len > 0 && len <= max;
 }
 
-/* Everything that the code below trusts: cells lie in the page, do not run
- * into the slots, fill it exactly, and keys ascend. */
-int nf_native_table_check(const struct nf *nf, const uint8_t *p)
+/* Where the bytes of a file are: with it, or in a rope. */
+static bool body_ok(const struct nf *nf, const uint8_t *cell, uint64_t birth)
+{
+    uint32_t name_len = cell[8];
+    uint64_t size = nf_get_le64(cell + 32);
+    struct nf_ptr ptr;
+    if ((cell[10] & FLAG_INLINE) != 0) {
+        return cell[11] == 0 && size <= nf_native_max_inline(nf, name_len);
+    }
+    nf_native_ptr_get(nf, cell + LEAF_FIXED + name_len, &ptr);
+    return cell[11] <= NATIVE_ROPE_HEIGHT && size <= NATIVE_MAX_BYTES &&
+           (nf_ptr_is_null(&ptr) || nf_native_ptr_ok(nf, &ptr, birth));
+}
+
+static bool leaf_cell_ok(const struct nf *nf, const uint8_t *cell,
+                         uint64_t birth)
+{
+    uint8_t flags = FLAG_INLINE;
+    uint64_t dir = nf_get_le64(cell);
+    uint64_t id = nf_get_le64(cell + 12);
+    if (nf->disk.page_size < NATIVE_CLUSTER) {
+        flags |= FLAG_LZ4;
+    }
+    if (!name_ok(cell + LEAF_FIXED, cell[8], nf_native_max_name(nf)) ||
+        dir < NF_ROOT_DIR || dir >= nf->counts.next_id || id <= NF_ROOT_DIR ||
+        id >= nf->counts.next_id || nf_get_le32(cell + 28) >= 1000000000u) {
+        return false;
+    }
+    if (cell[9] == NF_TYPE_DIR) {
+        return cell[10] == 0 && cell[11] == 0 && nf_get_le64(cell + 32) == 0;
+    }
+    return cell[9] == NF_TYPE_FILE && (cell[10] & ~flags) == 0 &&
+           body_ok(nf, cell, birth);
+}
+
+static bool inner_cell_ok(const struct nf *nf, const uint8_t *cell,
+                          uint64_t birth)
+{
+    struct nf_ptr ptr;
+    nf_native_ptr_get(nf, cell, &ptr);
+    return nf_native_ptr_ok(nf, &ptr, birth);
+}
+
+/* The cell at byte off: its length, 0 if it is not one. */
+static uint32_t check_cell(const struct nf *nf, const uint8_t *p, uint32_t off,
+                           uint64_t birth)
+{
+    uint32_t height = native_node_height(p);
+    uint32_t len = cell_len(p + off, height, nf->disk.page_size - off);
+    if (len == 0 || len > nf_native_cell_limit(nf)) {
+        return 0;
+    }
+    bool ok = height > 0 ? inner_cell_ok(nf, p + off, birth)
+                         : leaf_cell_ok(nf, p + off, birth);
+    return ok ? len : 0;
+}
+
+/* Whether a slot leads to the cell at byte off. Those from `first` on are in
+ * order of keys. */
+static bool has_slot(const uint8_t *p, uint32_t off, uint32_t first)
+{
+    struct nf_native_key key;
+    uint32_t lo = first;
+    uint32_t hi = native_node_count(p);
+    if (first > 0 && native_cell_off(p, 0) == off) {
+        return true;
+    }
+    cell_key(p + off, native_node_height(p), &key);
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        struct nf_native_key at;
+        nf_native_key_at(p, mid, &at);
+        int c = nf_native_key_cmp(&at, &key);
+        if (c == 0) {
+            return native_cell_off(p, mid) == off;
+        }
+        lo = c < 0 ? mid + 1 : lo;
+        hi = c < 0 ? hi : mid;
+    }
+    return false;
+}
+
+int nf_native_table_check(const struct nf *nf, const uint8_t *p, uint64_t birth)
 {
     uint32_t size = nf->disk.page_size;
     uint32_t n = native_node_count(p);
     uint32_t low = node_low(p);
     uint32_t height = native_node_height(p);
-    uint32_t total = 0;
+    uint32_t first = height > 0 ? 1 : 0; /* that has a key of its own */
     struct nf_native_key last = {0, NULL, 0};
     if (p[0] != NATIVE_NODE_TABLE || height > NF_MAX_HEIGHT || low > size ||
         n > (size - NATIVE_NODE_LEN) / SLOT_LEN ||
@@ -164,21 +230,24 @@ int nf_native_table_check(const struct nf *nf, const uint8_t *p)
     for (uint32_t i = 0; i < n; i++) {
         struct nf_native_key key;
         uint32_t off = native_cell_off(p, i);
-        uint32_t len = off >= low && off < size
-                           ? cell_len(p + off, height, size - off)
-                           : 0;
-        if (len == 0 || len > nf_native_cell_limit(nf) ||
-            (height == 0 && !leaf_cell_ok(nf, p + off))) {
+        if (off < low || off >= size || check_cell(nf, p, off, birth) == 0) {
             return NF_EC_TABLE;
         }
-        cell_key(p + off, height, &key);
-        if (i > (height > 0 ? 1u : 0u) && nf_native_key_cmp(&last, &key) >= 0) {
+        nf_native_key_at(p, i, &key);
+        if (i > first && nf_native_key_cmp(&last, &key) >= 0) {
             return NF_EC_TABLE;
         }
         last = key;
-        total += len;
     }
-    return total == size - low ? 0 : NF_EC_TABLE;
+    /* As many cells as slots, and a slot for each: none overlap. */
+    for (uint32_t off = low; off < size; n--) {
+        uint32_t len = check_cell(nf, p, off, birth);
+        if (n == 0 || len == 0 || !has_slot(p, off, first)) {
+            return NF_EC_TABLE;
+        }
+        off += len;
+    }
+    return n == 0 ? 0 : NF_EC_TABLE;
 }
 
 uint32_t nf_native_table_ptr_at(const uint8_t *p, uint32_t i)

@@ -61,9 +61,10 @@ uint32_t nf_native_node_free(const uint8_t *p);
 void nf_native_node_init(struct nf *nf, uint8_t *p, uint32_t height);
 uint32_t nf_native_cell_len(const struct nf *nf, const uint8_t *p, uint32_t i);
 void nf_native_key_at(const uint8_t *p, uint32_t i, struct nf_native_key *ret);
-/* Everything that the code around it trusts: cells lie in the page, do not run
- * into the slots, fill it exactly, and keys ascend. */
-int nf_native_table_check(const struct nf *nf, const uint8_t *p);
+/* Everything that the code around it trusts: cells lie in the page one after
+ * another, do not run into the slots, have a slot each, and keys ascend. */
+int nf_native_table_check(const struct nf *nf, const uint8_t *p,
+                          uint64_t birth);
 /* Byte offset of pointer i: a child, or the rope of a record. */
 uint32_t nf_native_table_ptr_at(const uint8_t *p, uint32_t i);
 void nf_native_cell_remove(const struct nf *nf, uint8_t *p, uint32_t i);

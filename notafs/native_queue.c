@@ -94,8 +94,8 @@ int nf_native_queue_spill(struct nf *nf)
         memset(records, 0, sizeof(records));
         int err =
             nf_native_rope_write(nf, &q->rope, q->end, records, n * RECORD_LEN);
-        if (err == 0) {
-            n = encode(space, n, records, &pages);
+        n = encode(space, n, records, &pages);
+        if (err == 0 && n > 0) {
             err = nf_native_rope_write(nf, &q->rope, q->end, records,
                                        n * RECORD_LEN);
         }
@@ -116,12 +116,14 @@ int nf_native_queue_trim(struct nf *nf)
     uint64_t cut;
     int err = 0;
     if (q->head == q->end && q->end > 0) {
-        /* Nothing left: start again. */
-        err = nf_native_rope_free(nf, &q->rope);
-        q->head = 0;
-        q->end = 0;
-        q->trim = 0;
-        return err;
+        /* Nothing left: start again. What is freed here may be written to
+         * the new queue at once. */
+        struct nf_rope old = q->rope;
+        struct nf_slot before = {NULL, 0, &q->rope.root};
+        struct nf_slot after = {NULL, 0, &old.root};
+        nf_cache_move(nf, old.root.id, before, after);
+        memset(q, 0, sizeof(*q));
+        return nf_native_rope_free(nf, &old);
     }
     uint64_t to = q->head - q->head % size;
     if (to <= q->trim) {

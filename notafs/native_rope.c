@@ -11,8 +11,6 @@
  */
 #include "notafs/native_int.h"
 
-#define NATIVE_ROPE_HEIGHT                                                     \
-    12                 /* 24^12 pages of 512 bytes are more than 2^56 bytes */
 #define DIRECT_PAGES 8 /* whole pages from which a transfer goes around */
 
 /* ---- Geometry ------------------------------------------------------- */
@@ -28,13 +26,21 @@ uint64_t nf_native_span(const struct nf *nf, uint32_t height)
     return n;
 }
 
-int nf_native_rope_check(const struct nf *nf, const uint8_t *page)
+int nf_native_rope_check(const struct nf *nf, const uint8_t *page,
+                         uint64_t birth)
 {
-    (void)nf;
-    return page[0] == NATIVE_NODE_ROPE && page[1] >= 1 &&
-                   page[1] <= NATIVE_ROPE_HEIGHT
-               ? 0
-               : NF_EC_NODE;
+    if (page[0] != NATIVE_NODE_ROPE || page[1] < 1 ||
+        page[1] > NATIVE_ROPE_HEIGHT) {
+        return NF_EC_NODE;
+    }
+    for (uint32_t i = 0; i < nf_native_fan(nf); i++) {
+        struct nf_ptr ptr;
+        nf_native_ptr_get(nf, page + native_ptr_off(i), &ptr);
+        if (!nf_ptr_is_null(&ptr) && !nf_native_ptr_ok(nf, &ptr, birth)) {
+            return NF_EC_NODE;
+        }
+    }
+    return 0;
 }
 
 int nf_native_node_get(struct nf *nf, const struct nf_ptr *ptr, uint32_t height,
@@ -216,8 +222,6 @@ static int read_run(struct nf *nf, const struct nf_frame *node, uint32_t i,
             memset(buf, 0, size);
         } else if (frame != NULL) {
             memcpy(buf, frame->data, size);
-        } else if (ptr.id >= nf->page_count) {
-            err = nf_fail(nf, NF_EC_PAGE_ID, ptr.id, "data page");
         } else if (n > 0 &&
                    buf == reqs[n - 1].in + reqs[n - 1].range.count * size &&
                    ptr.id ==
@@ -303,10 +307,15 @@ int nf_native_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     uint64_t size = nf->disk.page_size;
     uint64_t end = nf_div_up_u64(rope->size, size);
     uint64_t page = off / size;
-    while (page < end) {
+    /* More steps than the disk has pointers: some are met again and again. */
+    uint64_t steps = nf->page_count * (nf_native_fan(nf) + 1);
+    for (; page < end; steps--) {
         struct nf_ptr ptr;
         uint64_t next;
         int err = find_page(nf, rope, page, &ptr, &next);
+        if (err == 0 && steps == 0) {
+            err = nf_fail(nf, NF_EC_DOUBLE_USE, rope->root.id, "rope");
+        }
         if (err != 0) {
             return err;
         }
@@ -362,9 +371,9 @@ static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
             }
             struct nf_slot first = {node, native_ptr_off(0), NULL};
             nf_slot_put(nf, first, &rope->root);
-            nf_cache_move(nf, rope->root.id, first);
+            nf_cache_move(nf, rope->root.id, root, first);
             rope->root = top;
-            nf_cache_move(nf, top.id, root);
+            nf_cache_move(nf, top.id, above, root);
             nf_cache_unpin(node);
         }
         rope->height++;

@@ -41,6 +41,44 @@ static struct nf_slot slot_above(struct nf *nf, const struct path *path,
     return slot;
 }
 
+/* The keys that may be below a cell: from lo on, up to hi; NULL: no bound. */
+struct bounds {
+    struct nf_native_key keys[2];
+    const struct nf_native_key *lo;
+    const struct nf_native_key *hi;
+};
+
+/* Narrow bounds down to what is below cell i of an inner node. */
+static void narrow(struct bounds *b, const uint8_t *p, uint32_t i)
+{
+    if (i > 0) {
+        nf_native_key_at(p, i, &b->keys[0]);
+        b->lo = &b->keys[0];
+    }
+    if (i + 1 < native_node_count(p)) {
+        nf_native_key_at(p, i + 1, &b->keys[1]);
+        b->hi = &b->keys[1];
+    }
+}
+
+/* Whether the keys of a node lie within bounds. So no part of the table can be
+ * in two places, and no entry where it would not be found. */
+static bool within(const struct bounds *b, const uint8_t *p)
+{
+    uint32_t first = native_node_height(p) > 0 ? 1 : 0;
+    uint32_t n = native_node_count(p);
+    struct nf_native_key key;
+    if (n <= first) {
+        return true;
+    }
+    nf_native_key_at(p, first, &key);
+    if (b->lo != NULL && nf_native_key_cmp(&key, b->lo) < 0) {
+        return false;
+    }
+    nf_native_key_at(p, n - 1, &key);
+    return b->hi == NULL || nf_native_key_cmp(&key, b->hi) < 0;
+}
+
 /* Go to the leaf of key, making every node on the way writable if own. The
  * tree must not be empty. Release the path, after an error too: it leads as far
  * as there was a way. */
@@ -48,6 +86,7 @@ static int descend(struct nf *nf, const struct nf_native_key *key, bool own,
                    struct path *path)
 {
     uint32_t height = nf->native.table_height;
+    struct bounds bounds = {.lo = NULL, .hi = NULL};
     path->n = 0;
     for (uint32_t level = 0; level <= height; level++) {
         struct nf_slot slot = slot_above(nf, path, level);
@@ -58,16 +97,21 @@ static int descend(struct nf *nf, const struct nf_native_key *key, bool own,
                       : nf_cache_get(nf, &ptr, NF_KIND_TABLE, &node);
         if (err == 0) {
             path->node[path->n++] = node;
-            if (native_node_height(node->data) != height - level) {
+            if (native_node_height(node->data) != height - level ||
+                !within(&bounds, node->data)) {
                 nf_cache_unpin(path->node[--path->n]);
-                err = nf_fail(nf, NF_EC_TABLE, node->id, "height of a node");
+                err = nf_fail(nf, NF_EC_TABLE, node->id,
+                              "height or keys of a node");
             }
         }
         if (err != 0) {
             return err;
         }
-        path->cell[level] =
-            level < height ? nf_native_child_for(node->data, key) : 0;
+        path->cell[level] = 0;
+        if (level < height) {
+            path->cell[level] = nf_native_child_for(node->data, key);
+            narrow(&bounds, node->data, path->cell[level]);
+        }
     }
     return 0;
 }
@@ -245,9 +289,9 @@ static int add_root(struct nf *nf, struct path *path)
     nf->format->ptr_put(nf, cell, &nf->native.table);
     nf_native_cell_insert(top->data, 0, cell, INNER_FIXED);
     struct nf_slot slot = {top, native_cell_off(top->data, 0), NULL};
-    nf_cache_move(nf, nf->native.table.id, slot);
+    nf_cache_move(nf, nf->native.table.id, root, slot);
     nf->native.table = ptr;
-    nf_cache_move(nf, ptr.id, root);
+    nf_cache_move(nf, ptr.id, above, root);
     memmove(path->node + 1, path->node, path->n * sizeof(path->node[0]));
     memmove(path->cell + 1, path->cell, path->n * sizeof(path->cell[0]));
     path->node[0] = top;
@@ -263,7 +307,8 @@ static void adopt(struct nf *nf, struct nf_frame *node, uint32_t i,
 {
     if (child != NULL) {
         struct nf_slot slot = {node, native_cell_off(node->data, i), NULL};
-        nf_cache_move(nf, child->id, slot);
+        struct nf_slot before = {child->parent, 0, child->root};
+        nf_cache_move(nf, child->id, before, slot);
         nf_cache_unpin(child);
     }
 }
@@ -382,7 +427,7 @@ int nf_native_table_put(struct nf *nf, uint64_t dir, const char *name,
 static int drop_last(struct nf *nf, struct path *path, const struct nf_ptr *ptr)
 {
     nf_cache_unpin(path->node[--path->n]);
-    nf->native.table_pages--;
+    nf->native.table_pages -= nf->native.table_pages > 0;
     return nf_page_free(nf, ptr);
 }
 
@@ -396,7 +441,8 @@ static int shrink_root(struct nf *nf, struct path *path)
     if (native_node_height(root->data) > 0) {
         nf->format->ptr_get(nf, root->data + native_cell_off(root->data, 0),
                             &only);
-        nf_cache_move(nf, only.id, slot);
+        struct nf_slot first = {root, native_cell_off(root->data, 0), NULL};
+        nf_cache_move(nf, only.id, first, slot);
         nf->native.table_height--;
     }
     nf->native.table = only;
@@ -456,20 +502,24 @@ static int merge(struct nf *nf, struct path *path, bool *ret_done)
     /* The right one of the two goes, and its first cell gets the bound between
      * them for a key. */
     uint32_t right = other > i ? other : i;
-    uint32_t bound = parent->data[native_cell_off(parent->data, right) + 28];
+    uint32_t right_off = native_cell_off(parent->data, right);
     uint32_t used = 2 * room - nf_native_node_free(node->data) -
-                    nf_native_node_free(sibling->data) + bound;
-    if (used > room ||
-        native_node_height(sibling->data) != native_node_height(node->data)) {
-        nf_cache_unpin(sibling);
-        return 0;
+                    nf_native_node_free(sibling->data) +
+                    parent->data[right_off + 28];
+    struct bounds bounds = {.lo = NULL, .hi = NULL};
+    narrow(&bounds, parent->data, other);
+    if (native_node_height(sibling->data) != native_node_height(node->data) ||
+        !within(&bounds, sibling->data)) {
+        err = nf_fail(nf, NF_EC_TABLE, ptr.id, "height or keys of a node");
     }
-    err = nf_cache_own(nf, sibling, slot);
-    if (err != 0) {
+    if (err == 0 && used <= room) {
+        err = nf_cache_own(nf, sibling, slot);
+    }
+    if (err != 0 || used > room) {
         nf_cache_unpin(sibling);
         return err;
     }
-    slot.off = native_cell_off(parent->data, right);
+    slot.off = right_off;
     nf_slot_get(nf, slot, &ptr);
     if (other > i) {
         move_left(nf, node, sibling, parent->data, right);

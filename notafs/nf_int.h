@@ -35,7 +35,8 @@
 #define NF_ROOT_DIR       1   /* id of the root directory */
 #define NF_TAIL_RANGES    256 /* freed ranges kept in memory */
 #define NF_DIRECT         64  /* requests of one batch around the cache */
-#define NF_MAX_OPEN_DIRTY 16  /* closed files that wait for a commit */
+#define NF_CLUSTER        65536u /* bytes that are compressed together */
+#define NF_MAX_OPEN_DIRTY 16     /* closed files that wait for a commit */
 
 /* ---- Pointers ------------------------------------------------------- */
 
@@ -236,6 +237,7 @@ struct nf {
     struct nf_space space;
     struct nf_discards *discards; /* NULL: the device has no use for them */
     struct nf_counts counts;
+    uint64_t first_page; /* pages before it are in no tree, and never free */
     uint64_t page_count;
     uint64_t generation; /* committed, or viewed */
     uint32_t flags;      /* enum nf_mount_flags */
@@ -284,10 +286,12 @@ struct nf_walk;
 struct nf_walk_node;
 
 struct nf_format {
-    /* Pointers in pages. ptr_count and ptr_at trust a page that node_check
-     * accepted; ptr_at gives the byte offset of pointer i. */
+    /* Pointers in pages. node_check looks at the page behind ptr; ptr_count
+     * and ptr_at trust what it accepted; ptr_at gives the byte offset of
+     * pointer i. */
     uint32_t (*ptr_len)(const struct nf *nf); /* bytes */
-    int (*node_check)(struct nf *nf, enum nf_kind kind, const uint8_t *page);
+    int (*node_check)(struct nf *nf, enum nf_kind kind,
+                      const struct nf_ptr *ptr, const uint8_t *page);
     uint32_t (*ptr_count)(const struct nf *nf, enum nf_kind kind,
                           const uint8_t *page);
     uint32_t (*ptr_at)(const struct nf *nf, enum nf_kind kind,
@@ -396,6 +400,7 @@ struct nf_format {
      * emptying, removing and renaming, on every directory of the path; and a
      * file that is replaced by a rename keeps its own. */
     bool mirage_times;
+    bool births; /* pointers tell when their page was written */
 };
 
 extern const struct nf_format nf_native_format;
@@ -458,13 +463,14 @@ void nf_slot_put(struct nf *nf, struct nf_slot slot, const struct nf_ptr *ptr);
 void nf_cache_reparent(struct nf *nf, struct nf_frame *from,
                        struct nf_frame *to);
 
-/* A pointer was moved from slot `from` to slot `to` (a new root above the old
- * one, say): if its page is unsealed, it belongs there now. The pointer itself
- * is the caller's to copy. */
-void nf_cache_move(struct nf *nf, uint64_t id, struct nf_slot to);
+/* The pointer to page id was moved from slot `from` to slot `to` (a new root
+ * above the old one, say): if its page is unsealed, it belongs there now. The
+ * pointer itself is the caller's to copy. */
+void nf_cache_move(struct nf *nf, uint64_t id, struct nf_slot from,
+                   struct nf_slot to);
 
-/* Drop the frame of a page that is being freed; it must not be pinned. */
-void nf_cache_forget(struct nf *nf, uint64_t id);
+/* Whether a page that is about to be given out is in use after all. */
+bool nf_cache_knows(const struct nf *nf, uint64_t id);
 
 /* Compute the checksums of all dirty frames, children first. */
 void nf_cache_seal(struct nf *nf);

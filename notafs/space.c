@@ -134,7 +134,8 @@ static uint64_t disk_end(const struct nf *nf)
     return nf->space.shrink_to != 0 ? nf->space.shrink_to : nf->page_count;
 }
 
-int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
+/* Pages from where they may come: the oldest of the queue come last. */
+static int choose(struct nf *nf, uint64_t max, struct nf_extent *ret)
 {
     struct nf_space *space = &nf->space;
     if (space->n_recycle > 0) {
@@ -168,6 +169,18 @@ int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
         }
     } while (ret->count == 0);
     return 0;
+}
+
+int nf_space_alloc_run(struct nf *nf, uint64_t max, struct nf_extent *ret)
+{
+    int err = choose(nf, max, ret);
+    for (uint64_t i = 0; err == 0 && i < ret->count; i++) {
+        if (nf_cache_knows(nf, ret->first + i)) {
+            err = nf_fail(nf, NF_EC_DOUBLE_USE, ret->first + i,
+                          "free page that is in use");
+        }
+    }
+    return err;
 }
 
 int nf_space_take(struct nf *nf, uint64_t max, struct nf_extent *ret)
@@ -245,6 +258,9 @@ static int spill_tail(struct nf *nf)
 int nf_space_free(struct nf *nf, uint64_t id, uint64_t birth)
 {
     struct nf_space *space = &nf->space;
+    if (nf_space_free_pages(nf) >= nf->page_count - nf->first_page) {
+        return nf_fail(nf, NF_EC_DOUBLE_USE, id, "page that is free already");
+    }
     if (birth == nf_txn_gen(nf) &&
         extent_append(space->recycle, &space->n_recycle, id, 1)) {
         space->recycle_pages++;

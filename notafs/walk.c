@@ -5,42 +5,50 @@
 
 /* ---- Reporting ------------------------------------------------------ */
 
-/* The path of an entry, from its end: directories are found by their ids, which
- * costs a look at the whole table each, and is done for damage only. */
-static const char *path_of(struct nf_walk *walk, char *buf, size_t size,
-                           size_t *ret_len)
+/* The path of the directory being walked, from its end: it is found by its id,
+ * which costs a look at the whole table for each of those above it, and is done
+ * for damage only. */
+static void find_dir(struct nf_walk *walk)
 {
     struct nf *nf = walk->nf;
-    size_t at = size;
+    char *path = walk->dir_path;
+    size_t at = sizeof(walk->dir_path);
     uint64_t id = walk->dir;
-    const char *name = walk->name;
-    size_t len = walk->name_len;
-    for (uint32_t level = 0; level < 64; level++) {
+    for (uint32_t level = 0; level < 64 && id != NF_ROOT_DIR; level++) {
         struct nf_rec rec;
+        const char *name = "";
+        size_t len = 0;
         uint64_t dir = 0;
-        int got = 1;
-        if (len + 1 > at) {
-            break;
-        }
-        at -= len;
-        memcpy(buf + at, name, len);
-        buf[--at] = '/';
-        if (id == NF_ROOT_DIR) {
-            break;
-        }
-        name = "";
-        len = 0;
+        int got;
         while ((got = nf->format->table_scan(nf, dir, name, len, &dir, &name,
                                              &len, &rec)) == 1 &&
                (rec.type != NF_TYPE_DIR || rec.id != id)) {
         }
-        if (got != 1) {
+        if (got != 1 || len + 1 > at) {
             break;
         }
+        at -= len;
+        memcpy(path + at, name, len);
+        path[--at] = '/';
         id = dir;
     }
-    *ret_len = size - at;
-    return buf + at;
+    walk->path_dir = walk->dir;
+    walk->dir_len = sizeof(walk->dir_path) - at;
+    memmove(path, path + at, walk->dir_len);
+}
+
+/* The path of the file being walked, cut to fit; its length. */
+static size_t path_of(struct nf_walk *walk, char *buf, size_t size)
+{
+    if (walk->path_dir != walk->dir) {
+        find_dir(walk);
+    }
+    size_t at = walk->dir_len;
+    size_t len = nf_min_u64(walk->name_len, size - at - 1);
+    memcpy(buf, walk->dir_path, at);
+    buf[at++] = '/';
+    memcpy(buf + at, walk->name, len);
+    return at + len;
 }
 
 void nf_walk_damage(struct nf_walk *walk, int err, enum nf_page_kind kind,
@@ -48,8 +56,10 @@ void nf_walk_damage(struct nf_walk *walk, int err, enum nf_page_kind kind,
 {
     char path[512];
     struct nf_finding f = {err, page, 1, kind, 0, "", 0, offset, what};
+    _Static_assert(sizeof(path) > sizeof(walk->dir_path), "a name fits too");
     if (walk->phase == NF_WALK_FILES) {
-        f.file = path_of(walk, path, sizeof(path), &f.file_len);
+        f.file = path;
+        f.file_len = path_of(walk, path, sizeof(path));
         walk->result.damaged_files += !walk->file_damaged;
         walk->file_damaged = true;
     }
@@ -68,21 +78,24 @@ static bool mark(struct nf_walk *walk, uint64_t page)
     return before;
 }
 
-void nf_walk_use(struct nf_walk *walk, enum nf_page_kind kind, uint64_t page,
+bool nf_walk_use(struct nf_walk *walk, enum nf_page_kind kind, uint64_t page,
                  uint64_t count, uint64_t birth, uint64_t offset)
 {
     struct nf_finding f = {0, page, count, kind, birth, "", 0, offset, ""};
+    bool first = true;
     if (page >= walk->n_seen || count > walk->n_seen - page) {
         nf_walk_damage(walk, NF_EC_PAGE_ID, kind, page, offset,
                        "page beyond the disk");
-        return;
+        return false;
     }
     for (uint64_t i = 0; walk->seen != NULL && i < count; i++) {
         if (mark(walk, page + i)) {
+            first = false;
             nf_walk_damage(walk, NF_EC_DOUBLE_USE, kind, page + i, offset,
                            "page is used twice");
         }
     }
+    walk->met += count;
     walk->table_pages += kind == NF_PAGE_TABLE ? count : 0;
     if (kind == NF_PAGE_FREE) {
         walk->free_pages += count;
@@ -92,6 +105,7 @@ void nf_walk_use(struct nf_walk *walk, enum nf_page_kind kind, uint64_t page,
     if (walk->report != NULL) {
         walk->report(walk->ctx, &f);
     }
+    return first;
 }
 
 /* ---- Trees ---------------------------------------------------------- */
@@ -147,10 +161,9 @@ static void read_batch(struct nf_walk *walk, uint32_t n)
 static void visit_data(struct nf_walk *walk, const struct nf_walk_node *node,
                        uint32_t *n)
 {
-    nf_walk_use(walk, walk->leaf, node->ptr.id, 1, node->ptr.birth,
-                node->offset);
-    if (node->ptr.id < walk->nf->page_count &&
-        (walk->flags & NF_SCRUB_NO_DATA) == 0) {
+    bool first = nf_walk_use(walk, walk->leaf, node->ptr.id, 1, node->ptr.birth,
+                             node->offset);
+    if (first && (walk->flags & NF_SCRUB_NO_DATA) == 0) {
         walk->batch[(*n)++] = *node;
     }
 }
@@ -161,18 +174,20 @@ static bool is_data(const struct nf_walk *walk, const struct nf_walk_node *node)
     return node->kind == NF_KIND_DATA && walk->phase == NF_WALK_FILES;
 }
 
-/* The first visit of a page that is not read as data. */
-static void enter(struct nf_walk *walk, struct nf_walk_node *node,
+/* The first visit of a page that is not read as data. False: nothing below it
+ * is to be visited, because it was before. */
+static bool enter(struct nf_walk *walk, struct nf_walk_node *node,
                   const uint8_t *page)
 {
     struct nf *nf = walk->nf;
     uint32_t count = nf->format->ptr_count(nf, (enum nf_kind)node->kind, page);
     node->entered = true;
-    nf_walk_use(walk, count > 0 ? walk->inner : walk->leaf, node->ptr.id, 1,
-                node->ptr.birth, node->offset);
-    if (count == 0 && walk->phase == NF_WALK_QUEUE) {
+    bool first = nf_walk_use(walk, count > 0 ? walk->inner : walk->leaf,
+                             node->ptr.id, 1, node->ptr.birth, node->offset);
+    if (first && count == 0 && walk->phase == NF_WALK_QUEUE) {
         nf->format->walk_queue_leaf(nf, walk, node->offset, page);
     }
+    return first;
 }
 
 /* Visit children of a page from node->next on: a batch of data pages, or one
@@ -240,8 +255,11 @@ static int step_tree(struct nf_walk *walk, uint64_t *budget)
         *budget -= nf_min_u64(*budget, cost);
         return 0;
     }
-    if (!node->entered) {
-        enter(walk, node, frame->data);
+    if (!node->entered && !enter(walk, node, frame->data)) {
+        nf_cache_unpin(frame);
+        walk->depth--;
+        *budget -= nf_min_u64(*budget, cost);
+        return 0;
     }
     uint32_t depth = walk->depth;
     cost += visit_children(walk, node, frame->data);
@@ -295,7 +313,6 @@ static int next_file(struct nf_walk *walk)
         return 1;
     }
     walk->files++;
-    walk->rope_size = rec.rope.size;
     nf->format->walk_file(nf, walk, &rec);
     return 1;
 }
@@ -344,6 +361,7 @@ static int next_phase(struct nf_walk *walk, uint64_t *budget)
         break;
     case NF_WALK_FILES:
         got = next_file(walk);
+        *budget -= 1;
         if (got == 0) {
             walk->phase = NF_WALK_LEAKS;
             expect(walk, NF_EC_TABLE, nf->counts.files, walk->files,
@@ -408,6 +426,13 @@ int nf_walk_step(struct nf_walk *walk, uint64_t budget)
                                   : next_phase(walk, &budget);
         if (err != 0) {
             return err;
+        }
+        if (walk->met / 2 > walk->n_seen) {
+            /* It would not end in any useful time, perhaps never. */
+            nf_walk_damage(walk, NF_EC_DOUBLE_USE, NF_PAGE_UNKNOWN, NF_NOWHERE,
+                           0, "many more pages are used than the disk has");
+            walk->depth = 0;
+            walk->phase = NF_WALK_DONE;
         }
     }
     return walk->phase == NF_WALK_DONE ? 0 : 1;

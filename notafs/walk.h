@@ -47,8 +47,11 @@ struct nf_walk {
     char *name;
     size_t name_len;
     size_t name_cap;
+    uint64_t path_dir; /* dir_path is this directory's: the last one that */
+    size_t dir_len;    /* was damaged */
+    char dir_path[384];
     bool file_damaged;
-    uint64_t rope_size;
+    uint64_t met;        /* pages of all uses */
     uint64_t free_pages; /* met in the queue */
     uint64_t table_pages;
     uint64_t files;
@@ -70,8 +73,9 @@ void nf_walk_close(struct nf_walk *walk);
 /* About budget pages more: 1 if there is more to do, else 0 or an error. */
 NF_MUST_USE int nf_walk_step(struct nf_walk *walk, uint64_t budget);
 
-/* For the formats: pages of one use, and damage. */
-void nf_walk_use(struct nf_walk *walk, enum nf_page_kind kind, uint64_t page,
+/* For the formats: pages of one use, and damage. False: not all of them exist,
+ * or are used here first. */
+bool nf_walk_use(struct nf_walk *walk, enum nf_page_kind kind, uint64_t page,
                  uint64_t count, uint64_t birth, uint64_t offset);
 void nf_walk_damage(struct nf_walk *walk, int err, enum nf_page_kind kind,
                     uint64_t page, uint64_t offset, const char *what);
