@@ -21,6 +21,14 @@ def table_pages(image):
             if role.text.startswith("table ")}
 
 
+def chosen(outcomes):
+    """A third of them, all of the first pages, and all where an older
+    generation is shown."""
+    return [outcome for i, outcome in enumerate(outcomes)
+            if i % 3 == 0 or outcome[0] <= 12
+            or not outcome[1].startswith(("same", "error"))]
+
+
 def judge(page, theirs, mine, want, states, tables):
     """What is wrong with an outcome, or None."""
     if page <= 4:
@@ -50,7 +58,7 @@ def main():
         flip = faults["flip"]
         better = 0
         with image_file() as path:
-            for page, theirs in faults["outcomes"]:
+            for page, theirs in chosen(faults["outcomes"]):
                 at = page * faults["page_size"] + flip["offset_in_page"]
                 data[at] ^= flip["xor"]
                 with open(path, "wb") as f:
