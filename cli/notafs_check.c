@@ -20,7 +20,6 @@
 
 struct check {
     struct cli *cli;
-    struct cli_progress progress;
     uint64_t damaged; /* findings */
     uint64_t leaked;  /* pages, on a disk where that is no damage */
     char **files;     /* damaged ones, each once */
@@ -126,9 +125,7 @@ static void on_finding(void *ctx, const struct nf_finding *finding)
     if (check->findings != NULL) {
         json_array_append_new(check->findings, finding_json(finding));
     } else {
-        if (check->progress.on) {
-            fputs("\r\033[K", stderr);
-        }
+        cli_progress_clear(check->cli);
         print_finding(finding);
     }
 }
@@ -166,7 +163,7 @@ static int walk(struct check *check, uint32_t flags,
     while ((res = nf_scrub_step(scrub, slice)) > 0) {
         nf_scrub_result(scrub, ret);
         uint64_t total = ret->pages_total > 0 ? ret->pages_total : 1;
-        cli_progress(&check->progress,
+        cli_progress(cli,
                      "%s: %" PRIu64 " of %" PRIu64 " pages (%" PRIu64
                      " %%), %" PRIu64 " damaged",
                      cli->verb->name, ret->pages_done, ret->pages_total,
@@ -180,7 +177,7 @@ static int walk(struct check *check, uint32_t flags,
     }
     nf_scrub_result(scrub, ret);
     nf_scrub_close(scrub);
-    cli_progress_end(&check->progress);
+    cli_progress_end(cli);
     return status;
 }
 
@@ -310,7 +307,7 @@ static int run(struct cli *cli, uint32_t flags)
         check.findings = json_array();
         check.remarks = json_array();
     }
-    cli_progress_start(&check.progress);
+    cli_progress_start(cli);
     status = walk(&check, flags, &result);
     if (status == 0) {
         look_around(&check);

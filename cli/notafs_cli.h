@@ -91,6 +91,8 @@ struct cli {
     struct bd_file *device; /* NULL: not open */
     struct nf_disk disk;    /* what the header says, once probed */
     struct nf *nf;          /* NULL: not mounted */
+    bool progress;          /* there is a line of progress */
+    uint64_t progress_ns;   /* when it is due again */
 };
 
 /* notafs_args.c: fill in options and operands. */
@@ -158,6 +160,9 @@ int cli_fail_usage(struct cli *cli, const char *format, ...)
 void cli_warn(struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A thing that is not copied, and why. */
+void cli_left_out(struct cli *cli, struct nf_path path, const char *why);
+
 enum cli_style { CLI_PLAIN, CLI_DIR, CLI_GOOD, CLI_WARN, CLI_BAD, CLI_DIM };
 
 /* Whether escape codes belong on that stream. */
@@ -186,15 +191,13 @@ const char *cli_checksum_name(enum nf_checksum checksum);
 const char *cli_profile_name(enum nf_profile profile);
 const char *cli_kind_name(enum nf_page_kind kind);
 
-/* One line on stderr that is written over, if that is a terminal. */
-struct cli_progress {
-    bool on;
-    uint64_t next_ns;
-};
-void cli_progress_start(struct cli_progress *progress);
-void cli_progress(struct cli_progress *progress, const char *format, ...)
+/* One line on stderr that is written over, if that is a terminal. What else is
+ * printed meanwhile clears it first; messages do so themselves. */
+void cli_progress_start(struct cli *cli);
+void cli_progress(struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void cli_progress_end(struct cli_progress *progress);
+void cli_progress_clear(const struct cli *cli);
+void cli_progress_end(struct cli *cli);
 uint64_t cli_clock_ns(void);
 
 /* Print value on stdout and release it. */

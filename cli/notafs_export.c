@@ -24,7 +24,6 @@
 struct exporter {
     struct cli *cli;
     struct cli_copy copy;
-    struct cli_progress progress;
     size_t member_at; /* where in a path the name in the tar starts */
     uint64_t files;
     uint64_t dirs;
@@ -42,7 +41,7 @@ static void step(void *ctx, uint64_t bytes)
     struct exporter *exporter = ctx;
     exporter->bytes += bytes;
     char done[CLI_SIZE_LEN];
-    cli_progress(&exporter->progress, "export: %" PRIu64 " files, %s",
+    cli_progress(exporter->cli, "export: %" PRIu64 " files, %s",
                  exporter->files, cli_size(done, exporter->bytes));
 }
 
@@ -242,8 +241,7 @@ static int export_item(struct exporter *exporter, const struct cli_item *item,
         return 0;
     }
     if (!cli_is_host_name(item->name)) {
-        cli_warn(exporter->cli, "left out: %s (no name for a file here)",
-                 item->path.p);
+        cli_left_out(exporter->cli, item->path, "no name for a file here");
         exporter->failed++;
         if (item->event == CLI_ENTER) {
             cli_walk_skip(walk);
@@ -433,13 +431,13 @@ int cli_verb_export(struct cli *cli)
     cli_copy_init(&exporter.copy);
     exporter.copy.step = step;
     exporter.copy.ctx = &exporter;
-    cli_progress_start(&exporter.progress);
+    cli_progress_start(cli);
     status = open_target(&exporter);
     if (status == 0) {
         status = stat.type == NF_TYPE_FILE ? export_one(&exporter, path, &stat)
                                            : export_tree(&exporter, path);
     }
-    cli_progress_end(&exporter.progress);
+    cli_progress_end(cli);
     status = close_target(&exporter, status);
     if (status == 0) {
         status = report(&exporter);

@@ -48,7 +48,7 @@ void import_step(void *ctx, uint64_t bytes)
     char done[CLI_SIZE_LEN];
     char rate[CLI_SIZE_LEN];
     uint64_t ms = (cli_clock_ns() - importer->start_ns) / 1000000 + 1;
-    cli_progress(&importer->progress, "import: %" PRIu64 " files, %s, %s/s",
+    cli_progress(importer->cli, "import: %" PRIu64 " files, %s, %s/s",
                  importer->files, cli_size(done, importer->bytes),
                  cli_size(rate, importer->bytes * 1000 / ms));
 }
@@ -56,7 +56,7 @@ void import_step(void *ctx, uint64_t bytes)
 void import_skip(struct importer *importer, const char *why)
 {
     importer->skipped++;
-    cli_warn(importer->cli, "left out: %s (%s)", importer->path, why);
+    cli_left_out(importer->cli, import_where(importer), why);
 }
 
 int import_dir(struct importer *importer, struct nf_time mtime)
@@ -332,7 +332,7 @@ static int run(struct importer *importer, const char *source)
     if (status == 0) {
         status = commit(importer);
     }
-    cli_progress_end(&importer->progress);
+    cli_progress_end(importer->cli);
     /* What is not committed now is dropped by closing. */
     if (status != 0 && status <= 128) {
         cli_warn(importer->cli, importer->commits == 0
@@ -352,7 +352,7 @@ int cli_verb_import(struct cli *cli)
     cli_copy_init(&importer.copy);
     importer.copy.step = import_step;
     importer.copy.ctx = &importer;
-    cli_progress_start(&importer.progress);
+    cli_progress_start(cli);
     import_path(&importer, 0, nf_path(""));
     importer.path_len = 0;
     if (cli->n_operands > 1) {

@@ -8,7 +8,6 @@
 struct importer {
     struct cli *cli;
     struct cli_copy copy;
-    struct cli_progress progress;
     uint64_t start_ns;
     char *path; /* on the disk, where the source is now */
     size_t path_len;

@@ -180,8 +180,8 @@ static int import_member(struct source *source, struct archive_entry *entry)
     struct importer *importer = source->importer;
     const char *name = name_of(entry);
     if (name == NULL || !set_path(importer, name)) {
-        cli_warn(importer->cli, "left out: %s (a name that leads elsewhere)",
-                 name != NULL ? name : "?");
+        cli_left_out(importer->cli, nf_path(name != NULL ? name : "?"),
+                     "a name that leads elsewhere");
         importer->skipped++;
         return 0;
     }

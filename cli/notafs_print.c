@@ -108,6 +108,7 @@ void cli_print_percent(FILE *out, struct nf_path bytes)
 static void start_message(const struct cli *cli, enum cli_style style)
 {
     fflush(stdout);
+    cli_progress_clear(cli);
     fprintf(stderr, "%snotafs%s%s:%s ", cli_style(stderr, style),
             cli->verb != NULL ? " " : "",
             cli->verb != NULL ? cli->verb->name : "",
@@ -167,6 +168,13 @@ static const char *hint(int err)
 /* What the handle knows about its last error. */
 static void print_where(const struct nf_error_info *info)
 {
+    if (nf_err_class(info->err) == NF_ENOSPC && info->expected != NF_NOWHERE) {
+        fprintf(stderr,
+                "  %" PRIu64 " pages may be needed, %" PRIu64
+                " can be taken now\n",
+                info->expected, info->found);
+        return;
+    }
     fprintf(stderr, "  in %s",
             info->what != NULL && info->what[0] != '\0' ? info->what
                                                         : "the disk");
@@ -180,11 +188,11 @@ static void print_where(const struct nf_error_info *info)
         fprintf(stderr, ", file ");
         cli_print_name(stderr, nf_path(info->file));
     }
+    const char *format = info->err == NF_EC_CHECKSUM
+                             ? ": expected 0x%" PRIx64 ", found 0x%" PRIx64
+                             : ": expected %" PRIu64 ", found %" PRIu64;
     if (info->expected != NF_NOWHERE) {
-        fprintf(stderr, ": expected 0x%" PRIx64, info->expected);
-    }
-    if (info->found != NF_NOWHERE) {
-        fprintf(stderr, ", found 0x%" PRIx64, info->found);
+        fprintf(stderr, format, info->expected, info->found);
     }
     fputc('\n', stderr);
 }
@@ -224,7 +232,8 @@ int cli_fail_errno(struct cli *cli, const char *subject)
 {
     const char *text = strerror(errno);
     start_message(cli, CLI_BAD);
-    fprintf(stderr, "%s: %s\n", subject, text);
+    cli_print_name(stderr, nf_path(subject));
+    fprintf(stderr, ": %s\n", text);
     return error_status(cli);
 }
 
@@ -260,6 +269,14 @@ void cli_warn(struct cli *cli, const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+}
+
+void cli_left_out(struct cli *cli, struct nf_path path, const char *why)
+{
+    start_message(cli, CLI_WARN);
+    fprintf(stderr, "left out: ");
+    cli_print_name(stderr, path);
+    fprintf(stderr, " (%s)\n", why);
 }
 
 /* ---- Numbers and times ---------------------------------------------- */
@@ -342,32 +359,36 @@ uint64_t cli_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void cli_progress_start(struct cli_progress *progress)
+void cli_progress_start(struct cli *cli)
 {
-    progress->on = isatty(STDERR_FILENO) == 1;
-    progress->next_ns = cli_clock_ns() + 500000000u;
+    cli->progress = isatty(STDERR_FILENO) == 1;
+    cli->progress_ns = cli_clock_ns() + 500000000u;
 }
 
-void cli_progress(struct cli_progress *progress, const char *format, ...)
+void cli_progress(struct cli *cli, const char *format, ...)
 {
-    if (!progress->on || cli_clock_ns() < progress->next_ns) {
+    if (!cli->progress || cli_clock_ns() < cli->progress_ns) {
         return;
     }
-    progress->next_ns = cli_clock_ns() + 200000000u;
+    cli->progress_ns = cli_clock_ns() + 200000000u;
     va_list args;
-    fputc('\r', stderr);
+    cli_progress_clear(cli);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fputs("\033[K", stderr);
 }
 
-void cli_progress_end(struct cli_progress *progress)
+void cli_progress_clear(const struct cli *cli)
 {
-    if (progress->on) {
+    if (cli->progress) {
         fputs("\r\033[K", stderr);
     }
-    progress->on = false;
+}
+
+void cli_progress_end(struct cli *cli)
+{
+    cli_progress_clear(cli);
+    cli->progress = false;
 }
 
 /* ---- JSON ----------------------------------------------------------- */

@@ -30,7 +30,6 @@ struct side {
 
 struct salvage {
     struct cli *cli;
-    struct cli_progress progress;
     uint8_t *buf;
     struct side sides[MAX_GENERATIONS]; /* newest first */
     size_t n_sides;
@@ -60,9 +59,7 @@ static void tell(struct salvage *salvage, struct nf_path path,
         json_array_append_new(salvage->items, object);
         return;
     }
-    if (salvage->progress.on) {
-        fputs("\r\033[K", stderr);
-    }
+    cli_progress_clear(salvage->cli);
     cli_print_name(stdout, path.len > 0 ? path : nf_path("/"));
     printf(": %s", outcome);
     if (len > 0) {
@@ -118,40 +115,51 @@ static int put(int fd, uint64_t off, const uint8_t *p, size_t len)
     return cli_write_all(fd, p, len);
 }
 
-static bool is_readable(struct salvage *salvage, struct nf_file *file,
-                        uint64_t off)
+/* The page that makes the byte at off unreadable; NF_NOWHERE: none is known;
+ * 0, which holds no data: the byte can be read. */
+static uint64_t bad_page(struct salvage *salvage, const struct side *side,
+                         struct nf_file *file, uint64_t off)
 {
     size_t got = 0;
-    return nf_read(file, off, salvage->buf, 1, &got) == 0 && got == 1;
+    int res = nf_read(file, off, salvage->buf, 1, &got);
+    return res == 0 && got == 1 ? 0 : nf_last_error(side->nf)->page;
 }
 
-/* Where after off, which cannot be read, it goes on: exactly if that is less
- * than a page away, else the end of that page. */
-static uint64_t skip_loss(struct salvage *salvage, struct nf_file *file,
-                          uint64_t size, uint64_t off)
+/* Where after off, which cannot be read, the damage ends. What one page hides
+ * is one range: its end is found by steps that double, and then by halving. */
+static uint64_t skip_loss(struct salvage *salvage, const struct side *side,
+                          struct nf_file *file, uint64_t size, uint64_t off)
 {
+    uint64_t page = bad_page(salvage, side, file, off);
     uint64_t bad = off;
-    uint64_t good = off + salvage->cli->disk.page_size;
-    if (good >= size) {
-        good = size;
-    } else if (!is_readable(salvage, file, good)) {
-        return good;
+    uint64_t end = size; /* not hidden by this page */
+    if (page == NF_NOWHERE) {
+        uint64_t len = salvage->cli->disk.page_size;
+        return size - off < len ? size : off + len;
     }
-    while (good - bad > 1) {
-        uint64_t middle = bad + (good - bad) / 2;
-        if (is_readable(salvage, file, middle)) {
-            good = middle;
-        } else {
+    for (uint64_t step = 1; step < size - bad; step *= 2) {
+        if (bad_page(salvage, side, file, bad + step) != page) {
+            end = bad + step;
+            break;
+        }
+        bad += step;
+    }
+    while (end - bad > 1) {
+        uint64_t middle = bad + (end - bad) / 2;
+        if (bad_page(salvage, side, file, middle) == page) {
             bad = middle;
+        } else {
+            end = middle;
         }
     }
-    return good;
+    return end;
 }
 
 /* Copy what can be read, in large pieces, and where one fails in smaller ones.
  * -1: the host failed, errno says why. */
-static int copy_readable(struct salvage *salvage, struct nf_file *file,
-                         uint64_t size, int fd, struct losses *losses)
+static int copy_readable(struct salvage *salvage, const struct side *side,
+                         struct nf_file *file, uint64_t size, int fd,
+                         struct losses *losses)
 {
     uint64_t off = 0;
     size_t piece = CLI_CHUNK;
@@ -167,20 +175,19 @@ static int copy_readable(struct salvage *salvage, struct nf_file *file,
         } else if (len > 1) {
             piece = len / 2;
         } else {
-            uint64_t next = skip_loss(salvage, file, size, off);
+            uint64_t next = skip_loss(salvage, side, file, size, off);
             add_loss(losses, off, next - off);
             off = next;
         }
-        cli_progress(&salvage->progress,
-                     "salvage: %" PRIu64 " files, %" PRIu64 " damaged",
-                     salvage->whole + salvage->older,
-                     salvage->partial + salvage->lost);
+        cli_progress(
+            salvage->cli, "salvage: %" PRIu64 " files, %" PRIu64 " damaged",
+            salvage->whole + salvage->older, salvage->partial + salvage->lost);
     }
     return ftruncate(fd, (off_t)size);
 }
 
 /* Copy the file from one generation into the empty fd. 0: whatever is lost is
- * in losses; NF_ENOENT: it is not there; -1 and errno as above. */
+ * in losses; NF_ENOENT: nothing of it is there; -1 and errno as above. */
 static int copy_side(struct salvage *salvage, const struct side *side,
                      struct nf_path path, int fd, struct losses *losses,
                      struct nf_stat *ret_stat)
@@ -199,8 +206,12 @@ static int copy_side(struct salvage *salvage, const struct side *side,
     }
     res = ftruncate(fd, 0) < 0
               ? -1
-              : copy_readable(salvage, file, ret_stat->size, fd, losses);
+              : copy_readable(salvage, side, file, ret_stat->size, fd, losses);
     nf_close(file);
+    if (res == 0 && losses->n_runs == 1 &&
+        losses->runs[0].len == ret_stat->size) {
+        return NF_ENOENT;
+    }
     return res;
 }
 
@@ -597,10 +608,10 @@ int cli_verb_salvage(struct cli *cli)
     if (cli_has(cli, CLI_JSON)) {
         salvage->items = json_array();
     }
-    cli_progress_start(&salvage->progress);
+    cli_progress_start(cli);
     open_sides(salvage);
     status = salvage_all(salvage, top);
-    cli_progress_end(&salvage->progress);
+    cli_progress_end(cli);
     if (status == 0) {
         status = report(salvage);
     }

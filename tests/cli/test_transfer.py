@@ -248,6 +248,18 @@ def test_names_that_lead_out():
     same(os.listdir("elsewhere"), [])
 
 
+def test_messages_are_plain():
+    """Names cannot send escape codes to a terminal through messages."""
+    disk = format_disk()
+    run("script", "-d", disk, stdin=b"touch d%1b[31m/.. 1 1\nflush\n")
+    run("export", "-d", disk, "/", "out", status=1)
+    has(run.err, "left out: /d\\027[31m/.. (no name for a file here)")
+    os.symlink("x", "out/\x1b[31mlink")
+    run("import", "-d", disk, "out")
+    has(run.err, "left out: /\\027[31mlink (a symbolic link)")
+    same("\x1b" in run("tree", "-d", disk) + run("list", "-d", disk), False)
+
+
 def test_system_headers():
     """A real directory on a disk of a gigabyte, compared with sha256sum."""
     for profile, source in (("native", "/usr/include"),

@@ -191,6 +191,8 @@ def test_no_space():
             file.write(data(2 << 20, 3))
         run("copy", "-d", disk, "big", "@big", status=1)
         has(run.err, "no space left")
+        has(run.err, "can be taken now")
+        has(run.err, "removing files frees space")
         same(run("dump", "-d", disk).splitlines()[2:], before)
         has(run("check", "-d", disk), "clean")
 
