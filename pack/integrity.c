@@ -137,23 +137,31 @@ static int check_contents(struct pk_checker *checker, uint64_t off)
     return 0;
 }
 
-/* What a Values binds. The inodes above it are those of iter. */
+/* The inodes from a directory's root to where the check is, each pinned, and
+ * which of its children or bindings comes next. */
+struct check_path {
+    struct pk_inode *inodes[PK_INODE_MAX_DEPTH + 1];
+    uint32_t next[PK_INODE_MAX_DEPTH + 1];
+    uint32_t depth;
+};
+
+/* A binding of the lowest inode: each step is where its hash says. */
 static int check_binding(struct pk_checker *checker,
-                         const struct pk_inode_iter *iter,
+                         const struct check_path *path,
                          const struct pk_slot *slot)
 {
     struct pk_store *store = checker->store;
     uint64_t off = 0;
     int err = 0;
 
-    for (uint32_t d = 0; d + 1 < iter->depth && err == 0; d++) {
+    for (uint32_t d = 0; d + 1 < path->depth && err == 0; d++) {
         struct pk_slot above;
         uint32_t index = 0;
 
-        pk_inode_slot(store, iter->inodes[d], iter->next[d] - 1u, &above);
+        pk_inode_slot(store, path->inodes[d], path->next[d] - 1, &above);
         err = pk_child_index(&store->scheme, d, slot->step, &index);
         if (err == 0 && index != above.index) {
-            err = pk_store_fail(store, NF_EC_SHAPE, iter->inodes[d]->off,
+            err = pk_store_fail(store, NF_EC_SHAPE, path->inodes[d]->off,
                                 "step in the wrong child");
         }
     }
@@ -161,31 +169,22 @@ static int check_binding(struct pk_checker *checker,
         err = pk_addr_resolve(store, &slot->addr, &off);
     }
     if (err != 0) {
-        return check_failed(checker, err, iter->inodes[0]->off);
+        return check_failed(checker, err, path->inodes[0]->off);
     }
     return slot->kind == PK_CONTENTS ? check_contents(checker, off)
                                      : check_later(checker, off);
 }
 
-static int check_shape(struct pk_checker *checker, const struct pk_inode *inode,
-                       uint64_t length)
-{
-    if (inode->length != length ||
-        (inode->tree &&
-         inode->length <= checker->store->scheme.config.entries)) {
-        return check_tell(checker, NF_EC_SHAPE,
-                          pk_store_where(checker->store, inode->off),
-                          inode->off, "length of an inode");
-    }
-    return 0;
-}
-
-/* The lengths of an inode's children add up to its own. */
-static int check_children(struct pk_checker *checker, struct pk_inode *inode)
+/* An inode with children binds more than the fan-out, its length is the sum of
+ * theirs. */
+static int check_shape(struct pk_checker *checker, struct pk_inode *inode)
 {
     uint64_t length = 0;
 
-    checker->tree_seen = true;
+    checker->stats.inodes++;
+    if (!inode->tree) {
+        return 0;
+    }
     for (uint32_t i = 0; i < inode->n; i++) {
         struct pk_inode *child;
         int err = pk_inode_load_child(checker->store, inode, i, &child);
@@ -196,53 +195,77 @@ static int check_children(struct pk_checker *checker, struct pk_inode *inode)
         length += child->length;
         pk_inode_unpin(checker->store, child);
     }
-    return check_shape(checker, inode, length);
-}
-
-/* Count and check the inodes that the iteration has just gone into. */
-static int check_levels(struct pk_checker *checker,
-                        const struct pk_inode_iter *iter)
-{
-    for (uint32_t d = 0; d < iter->depth; d++) {
-        struct pk_inode *inode = iter->inodes[d];
-        int err = pk_seen_add(&checker->seen, inode->off);
-
-        if (err > 0) {
-            checker->stats.inodes++;
-            err = inode->tree ? check_children(checker, inode) : 0;
-        }
-        if (err != 0) {
-            return err;
-        }
+    if (inode->length != length ||
+        inode->length <= checker->store->scheme.config.entries) {
+        return check_tell(checker, NF_EC_SHAPE,
+                          pk_store_where(checker->store, inode->off),
+                          inode->off, "length of an inode");
     }
     return 0;
 }
 
+/* Go down into an inode, which is the path's to unpin, unless it was seen. */
+static int check_enter(struct pk_checker *checker, struct check_path *path,
+                       struct pk_inode *inode)
+{
+    int err = pk_seen_add(&checker->seen, inode->off);
+
+    if (err > 0) {
+        err = check_shape(checker, inode);
+        if (err == 0) {
+            path->inodes[path->depth] = inode;
+            path->next[path->depth] = 0;
+            path->depth++;
+            return 0;
+        }
+    }
+    pk_inode_unpin(checker->store, inode);
+    return err;
+}
+
+/* One step of the descent. */
+static int check_step(struct pk_checker *checker, struct check_path *path)
+{
+    struct pk_inode *inode = path->inodes[path->depth - 1];
+    uint32_t i = path->next[path->depth - 1];
+    struct pk_inode *child;
+    struct pk_slot slot;
+    int err;
+
+    if (i == inode->n) {
+        pk_inode_unpin(checker->store, inode);
+        path->depth--;
+        return 0;
+    }
+    path->next[path->depth - 1]++;
+    if (!inode->tree) {
+        pk_inode_slot(checker->store, inode, i, &slot);
+        return check_binding(checker, path, &slot);
+    }
+    err = pk_inode_load_child(checker->store, inode, i, &child);
+    if (err != 0) {
+        return err == NF_ENOMEM ? err : 0; /* told when inode was entered */
+    }
+    return check_enter(checker, path, child);
+}
+
 static int check_dir(struct pk_checker *checker, uint64_t off)
 {
-    struct pk_inode_iter iter;
-    struct pk_inode *inode;
-    struct pk_slot slot;
-    uint32_t i;
-    int err = pk_inode_iter_begin(&iter, checker->store, off);
-    int got = 0;
+    struct check_path path = {.depth = 0};
+    struct pk_inode *root;
+    int err = pk_inode_load(checker->store, off, PK_ROLE_ROOT, &root);
 
     if (err != 0) {
         return check_failed(checker, err, off);
     }
-    err = check_levels(checker, &iter);
-    while (err == 0 &&
-           (got = pk_inode_iter_next(&iter, &slot, &inode, &i)) > 0) {
-        err = i == 0 ? check_levels(checker, &iter) : 0;
-        if (err == 0) {
-            err = check_binding(checker, &iter, &slot);
-        }
-        if (err != 0 || check_enough(checker)) {
-            break;
-        }
+    err = check_enter(checker, &path, root);
+    while (err == 0 && path.depth > 0 && !check_enough(checker)) {
+        err = check_step(checker, &path);
     }
-    pk_inode_iter_end(&iter);
-    return err == 0 && got < 0 ? check_failed(checker, got, off) : err;
+    while (path.depth > 0) {
+        pk_inode_unpin(checker->store, path.inodes[--path.depth]);
+    }
+    return err;
 }
 
 int pk_check_commit(struct pk_checker *checker, uint64_t off)
@@ -268,14 +291,7 @@ int pk_check_commit(struct pk_checker *checker, uint64_t off)
     pk_commit_release(checker->store, &at);
     while (err == 0 && checker->n_todo > 0 && !check_enough(checker)) {
         uint64_t dir = checker->todo[--checker->n_todo];
-        struct pk_head head;
 
-        /* Inodes are entered when they are met, directories here. */
-        err = pk_object_head(checker->store, dir, &head);
-        if (err != 0) {
-            err = check_failed(checker, err, dir);
-            continue;
-        }
         err = check_dir(checker, dir);
     }
     return err;

@@ -25,7 +25,6 @@ struct pk_checker {
     void *arg;
     struct pk_check_stats stats;
     uint64_t budget; /* objects; 0: enough */
-    bool tree_seen;  /* an inode with children was among them */
     uint64_t *todo;  /* directories */
     size_t n_todo;
     size_t cap_todo;
