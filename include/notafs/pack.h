@@ -428,7 +428,7 @@ struct pk_gc_options {
     bool dry_run;   /* find out what would be freed; a reader may, too */
 };
 
-enum { PK_GC_MIN_BUDGET = 65536 };
+enum { PK_GC_MIN_BUDGET = 32768 };
 
 enum pk_gc_phase {
     PK_GC_NONE,         /* none runs */

@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Garbage collection: what is kept and what goes, in steps with commits in
+ * between, with little memory, over files that fail and power that is cut.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/unit.h"
+#include "tests/unit/pack/store/kit.h"
+
+enum { N_COMMITS = 12, N_MORE = 6, N_ALL = N_COMMITS + N_MORE };
+
+struct world {
+    struct mem_fault mem;
+    struct vfs_fault files;
+    const char *config;
+    bool lower;
+    bool wide; /* with large directories */
+    struct pk_repo *repo;
+    struct pk_digest commits[N_ALL + 1]; /* from 1 on */
+    struct pk_digest roots[N_ALL + 1];
+    int n; /* commits made */
+};
+
+static void world_open(struct world *w, uint32_t flags)
+{
+    struct pk_open opts = kit_open(&w->files, w->config, flags);
+
+    opts.lower = w->lower ? &w->files.vfs : NULL;
+    opts.cache_len = 65536;
+    assert_ok(pk_repo_open(&w->mem.env, &opts, NULL, &w->repo));
+}
+
+static void world_reopen(struct world *w, uint32_t flags)
+{
+    assert_ok(pk_repo_close(w->repo));
+    world_open(w, flags);
+}
+
+/* Directories of so many files that the work list does not fit in memory. */
+static int set_many(struct world *w, struct pk_tree *tree)
+{
+    struct kit_path path;
+    char name[64];
+    int err = 0;
+
+    for (int f = 0; f < 600 && err == 0; f++) {
+        uint8_t data[40];
+
+        kit_contents((uint64_t)(w->n * 1000 + f), sizeof(data), data);
+        (void)snprintf(name, sizeof(name), "many%d/a-file-%d", f % 2, f);
+        err = pk_tree_set(tree, kit_path(&path, name),
+                          (struct pk_slice){data, sizeof(data)});
+    }
+    return err;
+}
+
+/* One commit on the last, or an error. */
+static int try_commit(struct world *w)
+{
+    uint8_t data[300];
+    struct pk_tree *tree = NULL;
+    struct kit_path path;
+    char name[64];
+    int n = w->n + 1;
+    int err = n == 1 ? pk_tree_empty(w->repo, &tree)
+                     : pk_commit_tree(w->repo, &w->commits[n - 1], &tree);
+
+    for (int f = 0; f < 8 && err == 0; f++) {
+        uint32_t len = f == 0 ? sizeof(data) : 20;
+
+        kit_contents((uint64_t)(n * 10 + f), len, data);
+        (void)snprintf(name, sizeof(name), "dir%d/a-name-that-is-long-%d",
+                       f % 3, n % 5 * 8 + f);
+        err = pk_tree_set(tree, kit_path(&path, name),
+                          (struct pk_slice){data, len});
+    }
+    if (err == 0 && w->wide && n % 4 == 1) {
+        err = set_many(w, tree);
+    }
+    if (err == 0) {
+        err = pk_tree_hash(tree, &w->roots[n]);
+    }
+    if (err == 0) {
+        err = kit_commit(tree, n > 1 ? &w->commits[n - 1] : NULL, n,
+                         &w->commits[n]);
+    }
+    pk_tree_free(tree);
+    w->n += err == 0;
+    return err;
+}
+
+static void commit(struct world *w)
+{
+    assert_ok(try_commit(w));
+}
+
+/* A store of commits, a chunk for every three of them. */
+static void world_begin(struct world *w, const char *config, bool lower,
+                        bool wide)
+{
+    memset(w, 0, sizeof(*w));
+    w->wide = wide;
+    mem_fault_init(&w->mem);
+    vfs_fault_init(&w->files);
+    w->config = config;
+    w->lower = lower;
+    world_open(w, PK_OPEN_WRITE | PK_OPEN_CREATE);
+    while (w->n < N_COMMITS) {
+        commit(w);
+        if (w->n % 3 == 0) {
+            assert_ok(pk_repo_split(w->repo));
+        }
+    }
+}
+
+static void world_end(struct world *w)
+{
+    assert_ok(pk_repo_close(w->repo));
+    ck_assert_uint_eq(w->files.n_open, 0);
+    vfs_fault_deinit(&w->files);
+    ck_assert_uint_eq(w->mem.live_bytes, 0);
+}
+
+static int no_finding(void *arg, const struct pk_finding *finding)
+{
+    (void)arg;
+    ck_abort_msg("%s at %llu: %s", finding->file,
+                 (unsigned long long)finding->offset, finding->what);
+    return 0;
+}
+
+/* Commits first and all after it are there as they were made; those before are
+ * not, unless there is a lower layer. */
+static void look(struct world *w, int first)
+{
+    struct pk_check_stats stats;
+
+    assert_ok(pk_check(w->repo, no_finding, NULL, &stats));
+    for (int i = 1; i <= w->n; i++) {
+        struct pk_tree *tree = NULL;
+        struct pk_digest root;
+        int err = pk_commit_tree(w->repo, &w->commits[i], &tree);
+
+        if (i < first && !w->lower) {
+            ck_assert_int_eq(nf_err_class(err), NF_ENOENT);
+            continue;
+        }
+        assert_ok(err);
+        assert_ok(pk_tree_hash(tree, &root));
+        ck_assert_mem_eq(&root, &w->roots[i], sizeof(root));
+        pk_tree_free(tree);
+    }
+}
+
+struct names {
+    int prefixes;
+    int chunks;
+    int others;
+};
+
+static int count_name(void *arg, const char *step, uint64_t len)
+{
+    struct names *names = arg;
+    const char *dot = strrchr(step, '.');
+
+    (void)len;
+    names->prefixes += strcmp(dot, ".prefix") == 0;
+    names->chunks += strcmp(dot, ".suffix") == 0;
+    names->others += strcmp(dot, ".tmp") == 0;
+    if (strncmp(step, "volume.", 7) == 0) {
+        names->others += strcmp(step, "volume.control") != 0 &&
+                         strcmp(step, "volume.data") != 0 &&
+                         strcmp(step, "volume.mapping") != 0;
+    }
+    return 0;
+}
+
+/* What is there beside a store of so many prefixes: nothing. */
+static struct names names_of(struct world *w, int prefixes)
+{
+    struct names names = {0};
+    const struct pk_vfs *vfs = &w->files.vfs;
+
+    assert_ok(vfs->ops->list(vfs->ctx, "", count_name, &names));
+    assert_ok(vfs->ops->list(vfs->ctx, "volume.0", count_name, &names));
+    ck_assert_int_eq(names.prefixes, prefixes);
+    ck_assert_int_eq(names.others, 0);
+    return names;
+}
+
+static int collect(struct world *w, struct pk_gc_options *options,
+                   struct pk_gc_stats *ret)
+{
+    int err = pk_gc_start(w->repo, options);
+
+    while (err == 0 && (err = pk_gc_step(w->repo, PK_GC_MIN_BUDGET)) > 0) {
+        err = 0;
+    }
+    return err == 0 ? pk_gc_finish(w->repo, ret) : err;
+}
+
+static struct pk_gc_options keep(struct world *w, int i)
+{
+    return (struct pk_gc_options){.keep = &w->commits[i], .n_keep = 1};
+}
+
+/* ------------------------------------------------------------ what is kept */
+
+static void keeps(const char *config, bool lower)
+{
+    struct world w;
+    struct pk_gc_options options;
+    struct pk_gc_stats stats;
+
+    world_begin(&w, config, lower, false);
+    options = keep(&w, 6);
+    assert_ok(collect(&w, &options, &stats));
+    ck_assert_uint_gt(stats.objects, 0);
+    ck_assert_uint_eq(stats.generation, 1);
+    ck_assert_uint_eq(stats.chunks_removed, 2);
+    ck_assert_uint_gt(stats.suffix_freed, 0);
+    ck_assert_uint_eq(stats.archived_len > 0, w.lower);
+    look(&w, 6);
+    ck_assert_int_eq(names_of(&w, 1).chunks, N_COMMITS / 3 + 1 - 2);
+    commit(&w);
+    world_reopen(&w, PK_OPEN_WRITE);
+    look(&w, 6);
+    if (w.lower) {
+        assert_ok(pk_repo_add_volume(w.repo));
+        ck_assert_int_eq(pk_repo_add_volume(w.repo), NF_EC_EMPTY_VOLUME);
+    }
+    options = keep(&w, 10);
+    assert_ok(collect(&w, &options, &stats));
+    ck_assert_uint_gt(stats.prefix_freed, 0);
+    world_reopen(&w, 0);
+    look(&w, 10);
+    (void)names_of(&w, 1);
+    world_end(&w);
+}
+
+START_TEST(keeps_what_follows)
+{
+    keeps("smallseeded", false);
+}
+END_TEST
+
+START_TEST(keeps_what_follows_kv64)
+{
+    keeps("kv64", false);
+}
+END_TEST
+
+START_TEST(archives)
+{
+    keeps("smallseeded", true);
+}
+END_TEST
+
+START_TEST(archives_kv64)
+{
+    keeps("kv64", true);
+}
+END_TEST
+
+/* Several commits, one of them on a branch of its own. */
+START_TEST(keeps_more_than_one)
+{
+    struct world w;
+    struct pk_digest heads[3];
+    struct pk_gc_options options = {.keep = heads, .n_keep = 3};
+    struct pk_gc_stats stats;
+
+    world_begin(&w, "smallseeded", false, false);
+    heads[0] = w.commits[9];
+    heads[1] = w.commits[2];
+    heads[2] = w.commits[5];
+    assert_ok(collect(&w, &options, &stats));
+    world_reopen(&w, PK_OPEN_WRITE);
+    for (int i = 1; i <= w.n; i++) {
+        struct pk_commit *c = NULL;
+        int err = pk_commit_find(w.repo, &w.commits[i], &c);
+
+        ck_assert_int_eq(err == 0, i == 2 || i == 5 || i >= 9);
+        pk_commit_free(w.repo, c);
+    }
+    {
+        struct pk_check_stats checked;
+
+        assert_ok(pk_check(w.repo, no_finding, NULL, &checked));
+    }
+    world_end(&w);
+}
+END_TEST
+
+/* -------------------------------------------------------------------- steps */
+
+/* Each step keeps its budget; commits, splits and reads go on in between. The
+ * work list is spilled and windows are many, as memory is scarce. */
+static void steps_are_bounded_with(bool lower)
+{
+    struct world w;
+    struct pk_gc_options options;
+    struct pk_gc_stats stats;
+    int err;
+    int steps = 0;
+
+    world_begin(&w, "smallseeded", lower, true);
+    options = keep(&w, 9);
+    options.mem_len = 1;
+    assert_ok(pk_gc_start(w.repo, &options));
+    ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EC_GC_RUNNING);
+    ck_assert_int_eq(pk_gc_step(w.repo, PK_GC_MIN_BUDGET - 1), NF_EINVAL);
+    while ((err = pk_gc_step(w.repo, PK_GC_MIN_BUDGET)) > 0) {
+        pk_gc_progress(w.repo, &stats);
+        ck_assert_uint_le(stats.done, stats.total);
+        if (w.n < N_ALL) {
+            commit(&w);
+            if (steps % 2 == 0) {
+                assert_ok(pk_repo_split(w.repo));
+            }
+        }
+        steps++;
+        look(&w, 1);
+    }
+    assert_ok(err);
+    ck_assert_int_gt(steps, 3);
+    pk_gc_progress(w.repo, &stats);
+    ck_assert_int_eq(stats.phase, PK_GC_READY);
+    ck_assert_uint_le(stats.longest_step, PK_GC_MIN_BUDGET);
+    assert_ok(pk_gc_finish(w.repo, &stats));
+    look(&w, 9);
+    world_reopen(&w, 0);
+    look(&w, 9);
+    world_end(&w);
+}
+
+START_TEST(steps_are_bounded)
+{
+    steps_are_bounded_with(false);
+}
+END_TEST
+
+START_TEST(steps_of_archiving_are_bounded)
+{
+    steps_are_bounded_with(true);
+}
+END_TEST
+
+static void assert_same_file(struct world *a, struct world *b, const char *name)
+{
+    size_t len_a = 0;
+    size_t len_b = 0;
+    uint8_t *p = vfs_fault_bytes(&a->files, name, &len_a);
+    uint8_t *q = vfs_fault_bytes(&b->files, name, &len_b);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_nonnull(q);
+    ck_assert_uint_eq(len_a, len_b);
+    ck_assert_mem_eq(p, q, len_a);
+}
+
+/* Memory changes nothing but the way. */
+START_TEST(little_memory_gives_the_same)
+{
+    struct world a;
+    struct world b;
+    struct pk_gc_options options;
+    struct pk_gc_stats rich;
+    struct pk_gc_stats poor;
+
+    world_begin(&a, "kv32", true, true);
+    options = keep(&a, 11);
+    assert_ok(collect(&a, &options, &rich));
+    world_begin(&b, "kv32", true, true);
+    options = keep(&b, 11);
+    options.mem_len = 1;
+    assert_ok(collect(&b, &options, &poor));
+    ck_assert_uint_eq(rich.objects, poor.objects);
+    ck_assert_uint_eq(rich.ranges, poor.ranges);
+    ck_assert_uint_gt(poor.bytes_written, rich.bytes_written); /* spilled */
+    assert_same_file(&a, &b, "store.1.prefix");
+    assert_same_file(&a, &b, "store.1.mapping");
+    assert_same_file(&a, &b, "store.control");
+    assert_same_file(&a, &b, "volume.0/volume.data");
+    assert_same_file(&a, &b, "volume.0/volume.mapping");
+    assert_same_file(&a, &b, "volume.0/volume.control");
+    world_end(&a);
+    world_end(&b);
+}
+END_TEST
+
+/* A dry run tells what the collection will free, and changes nothing. */
+static void dry_run_tells_the_truth_with(bool lower)
+{
+    struct world w;
+    struct pk_gc_options options;
+    struct pk_gc_stats said;
+    struct pk_gc_stats done;
+    size_t n_ops;
+
+    world_begin(&w, "smallseeded", lower, false);
+    world_reopen(&w, 0);
+    vfs_fault_record(&w.files);
+    n_ops = w.files.n_ops;
+    options = keep(&w, 7);
+    options.dry_run = true;
+    assert_ok(collect(&w, &options, &said));
+    ck_assert_uint_eq(w.files.n_ops, n_ops);
+    options.dry_run = false;
+    ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EROFS);
+    world_reopen(&w, PK_OPEN_WRITE);
+    assert_ok(collect(&w, &options, &done));
+    ck_assert_uint_eq(said.objects, done.objects);
+    ck_assert_uint_eq(said.ranges, done.ranges);
+    ck_assert_uint_eq(said.prefix_len, done.prefix_len);
+    ck_assert_uint_eq(said.archived_len, done.archived_len);
+    ck_assert_uint_eq(said.chunks_removed, done.chunks_removed);
+    ck_assert_uint_eq(said.suffix_freed, done.suffix_freed);
+    world_end(&w);
+}
+
+START_TEST(dry_run_tells_the_truth)
+{
+    dry_run_tells_the_truth_with(false);
+}
+END_TEST
+
+START_TEST(dry_run_tells_of_the_archive)
+{
+    dry_run_tells_the_truth_with(true);
+}
+END_TEST
+
+/* Given up at any step, or closed, nothing is left of it. */
+START_TEST(cancelled_leaves_nothing)
+{
+    struct world w;
+    struct pk_gc_options options;
+
+    world_begin(&w, "smallseeded", true, false);
+    options = keep(&w, 8);
+    for (int steps = 0;; steps++) {
+        int err;
+
+        assert_ok(pk_gc_start(w.repo, &options));
+        err = 1;
+        for (int i = 0; i < steps && err > 0; i++) {
+            err = pk_gc_step(w.repo, PK_GC_MIN_BUDGET);
+        }
+        ck_assert_int_ge(err, 0);
+        if (steps % 2 == 0) {
+            size_t len = 1;
+
+            assert_ok(pk_gc_cancel(w.repo));
+            (void)vfs_fault_bytes(&w.files, "volume.0/volume.data", &len);
+            ck_assert_uint_eq(len, 0);
+        } else {
+            world_reopen(&w, PK_OPEN_WRITE);
+        }
+        (void)names_of(&w, 0);
+        look(&w, 1);
+        if (err == 0) {
+            break;
+        }
+    }
+    world_end(&w);
+}
+END_TEST
+
+/* ----------------------------------------------------------------- refusals */
+
+START_TEST(refuses)
+{
+    struct world w;
+    struct pk_digest none = {{1}};
+    struct pk_gc_options options = {.keep = &none, .n_keep = 1};
+    struct pk_gc_stats stats;
+    struct pk_open opts;
+
+    world_begin(&w, "smallseeded", false, false);
+    ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EC_NO_COMMIT);
+    options.n_keep = 0;
+    ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EINVAL);
+    ck_assert_int_eq(pk_gc_step(w.repo, PK_GC_MIN_BUDGET), NF_EINVAL);
+    ck_assert_int_eq(pk_gc_finish(w.repo, NULL), NF_EINVAL);
+    assert_ok(pk_gc_cancel(w.repo));
+    ck_assert_int_eq(pk_repo_add_volume(w.repo), NF_EC_NO_LOWER);
+    options = keep(&w, 6);
+    assert_ok(pk_gc_start(w.repo, &options));
+    ck_assert_int_eq(pk_gc_finish(w.repo, NULL), NF_EAGAIN);
+    assert_ok(pk_gc_cancel(w.repo));
+    assert_ok(collect(&w, &options, &stats));
+    ck_assert_int_eq(collect(&w, &options, &stats), NF_EC_GC_TARGET);
+    world_end(&w);
+
+    /* Not always indexed minimally. */
+    vfs_fault_init(&w.files);
+    opts = kit_open(&w.files, "kv32", PK_OPEN_WRITE | PK_OPEN_CREATE);
+    opts.strategy = PK_STRATEGY_ALWAYS;
+    assert_ok(pk_repo_open(&w.mem.env, &opts, NULL, &w.repo));
+    w.n = 0;
+    commit(&w);
+    options = keep(&w, 1);
+    ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EC_GC_FORBIDDEN);
+    world_end(&w);
+}
+END_TEST
+
+/* --------------------------------------------------------------------- faults
+ */
+
+/* Any single allocation or request fails: the collection ends, the store is
+ * as it was or as it should be, and a second attempt succeeds. */
+static void fault_run(bool memory)
+{
+    for (uint64_t nth = 1;; nth++) {
+        struct world w;
+        struct pk_gc_options options;
+        struct pk_gc_stats stats;
+        uint64_t before;
+        bool failed;
+        int err;
+
+        world_begin(&w, "kv32", true, false);
+        options = keep(&w, 6);
+        options.mem_len = 1;
+        before = w.files.n_failed;
+        if (memory) {
+            mem_fault_fail(&w.mem, nth, false);
+        } else {
+            vfs_fault_fail(&w.files, nth, false);
+        }
+        err = collect(&w, &options, &stats);
+        failed = memory ? w.mem.n_failed > 0 : w.files.n_failed > before;
+        mem_fault_fail(&w.mem, 0, false);
+        vfs_fault_fail(&w.files, 0, false);
+        if (!failed) {
+            assert_ok(err);
+            world_end(&w);
+            ck_assert_uint_gt(nth, 10);
+            return;
+        }
+        (void)pk_repo_close(w.repo); /* what it says depends on what failed */
+        world_open(&w, PK_OPEN_WRITE);
+        look(&w, 1); /* all of it, as there is a lower layer */
+        err = collect(&w, &options, &stats);
+        ck_assert(err == 0 || err == NF_EC_GC_TARGET);
+        look(&w, 1);
+        (void)names_of(&w, 1);
+        world_end(&w);
+    }
+}
+
+START_TEST(allocations_fail)
+{
+    fault_run(true);
+}
+END_TEST
+
+START_TEST(requests_fail)
+{
+    fault_run(false);
+}
+END_TEST
+
+/* -------------------------------------------------------------------- power */
+
+static int volume_is_filled(void *arg, uint64_t number,
+                            const struct pk_volume_info *info)
+{
+    (void)number;
+    *(bool *)arg = info->data_len > 0;
+    return 0;
+}
+
+/* Has the collection taken effect? */
+static bool is_collected(struct world *w)
+{
+    struct pk_commit *first = NULL;
+    bool filled = false;
+    int err = pk_commit_find(w->repo, &w->commits[1], &first);
+
+    pk_commit_free(w->repo, first);
+    assert_ok(pk_volume_each(w->repo, volume_is_filled, &filled));
+    return err != 0 || filled;
+}
+
+/* A collection with commits between its steps, cut at any moment: the store
+ * shows what it held before or what it holds after, the commits that were
+ * acknowledged, and nothing is left over. */
+static void crash_state(const struct world *w, size_t upto, struct prng *prng,
+                        enum vfs_crash kind, uint64_t *seen)
+{
+    struct world c = *w; /* its files and memory are made below */
+    struct pk_gc_options options;
+    struct pk_gc_stats stats;
+    struct pk_digest head;
+    bool collected;
+
+    mem_fault_init(&c.mem);
+    vfs_fault_crash(&w->files, upto, prng, kind, &c.files);
+    world_open(&c, PK_OPEN_WRITE);
+    assert_ok(pk_branch_get(c.repo, kit_text("main"), &head));
+    c.n = c.files.marked == 0 ? N_COMMITS : (int)c.files.marked;
+    if (memcmp(&head, &c.commits[c.n], sizeof(head)) != 0) {
+        c.n++;
+        ck_assert_mem_eq(&head, &c.commits[c.n], sizeof(head));
+    }
+    collected = is_collected(&c);
+    seen[collected]++;
+    look(&c, collected ? 8 : 1);
+    pk_gc_progress(c.repo, &stats);
+    ck_assert_int_eq(stats.phase, PK_GC_NONE);
+    options = keep(&c, c.n);
+    assert_ok(collect(&c, &options, &stats));
+    (void)names_of(&c, 1);
+    assert_ok(pk_repo_close(c.repo));
+    vfs_fault_deinit(&c.files);
+}
+
+static void power_is_cut_with(bool lower)
+{
+    struct world w;
+    struct prng prng = prng_seed(7);
+    struct pk_gc_options options;
+    const char *text = getenv("NOTAFS_CRASH_ROUNDS");
+    uint64_t rounds = text == NULL ? 1 : strtoull(text, NULL, 10);
+    uint64_t seen[2] = {0, 0};
+    int err;
+
+    world_begin(&w, "kv32", lower, false);
+    vfs_fault_record(&w.files);
+    vfs_fault_mark(&w.files, (uint64_t)w.n);
+    options = keep(&w, 8);
+    options.mem_len = 1;
+    assert_ok(pk_gc_start(w.repo, &options));
+    while ((err = pk_gc_step(w.repo, PK_GC_MIN_BUDGET)) > 0) {
+        if (w.n < N_ALL) {
+            commit(&w);
+            vfs_fault_mark(&w.files, (uint64_t)w.n);
+        }
+    }
+    assert_ok(err);
+    assert_ok(pk_gc_finish(w.repo, NULL));
+    commit(&w);
+    vfs_fault_mark(&w.files, (uint64_t)w.n);
+    for (size_t upto = 1; upto <= w.files.n_ops; upto++) {
+        crash_state(&w, upto, &prng, VFS_CRASH_NONE, seen);
+        crash_state(&w, upto, &prng, VFS_CRASH_ALL, seen);
+        for (uint64_t i = 0; i < rounds; i++) {
+            crash_state(&w, upto, &prng, VFS_CRASH_SOME, seen);
+            crash_state(&w, upto, &prng, VFS_CRASH_TORN, seen);
+            crash_state(&w, upto, &prng, VFS_CRASH_LATE, seen);
+        }
+    }
+    printf("%llu before, %llu after\n", (unsigned long long)seen[0],
+           (unsigned long long)seen[1]);
+    ck_assert_uint_gt(seen[0] + seen[1], 300);
+    ck_assert_uint_gt(seen[1], 20);
+    world_end(&w);
+}
+
+START_TEST(power_is_cut)
+{
+    power_is_cut_with(false);
+}
+END_TEST
+
+START_TEST(power_is_cut_when_archiving)
+{
+    power_is_cut_with(true);
+}
+END_TEST
+
+UNIT_MAIN("pack/store/gc", keeps_what_follows, keeps_what_follows_kv64,
+          archives, archives_kv64, keeps_more_than_one, steps_are_bounded,
+          steps_of_archiving_are_bounded, little_memory_gives_the_same,
+          dry_run_tells_the_truth, dry_run_tells_of_the_archive,
+          cancelled_leaves_nothing, refuses, allocations_fail, requests_fail,
+          power_is_cut, power_is_cut_when_archiving)
