@@ -17,6 +17,7 @@ static void space_reset(struct nf *nf, const struct mirage_leaf *leaf)
 {
     struct nf_space *space = &nf->space;
     space->free_start = leaf->free_start;
+    space->bump_at_begin = leaf->free_start;
     space->pushed = space->hist[0];
     space->n_tail = 0;
     space->spilling = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What OCaml Notafs is known to lose data by (docs/format-notafs.md, "What the
- * original does"), each of them shown not to happen here.
+ * What OCaml Notafs is known to lose data by, W1 to W11 of its format's
+ * description, each of them shown not to happen here.
  */
 #include <stdio.h>
 #include <stdlib.h>
