@@ -20,6 +20,10 @@ struct np_options {
     const char *date;
     enum pk_strategy strategy;
     const char *number; /* -n */
+    const char *last;   /* of gc, as all below */
+    const char *since;
+    bool heads;
+    bool dry_run;
     bool json;
     bool all;
     bool quiet;
@@ -155,6 +159,10 @@ int np_repair(const struct np_options *options, int n_words, char **words);
 int np_control(const struct np_options *options, int n_words, char **words);
 int np_index(const struct np_options *options, int n_words, char **words);
 int np_dict(const struct np_options *options, int n_words, char **words);
+int np_gc(const struct np_options *options, int n_words, char **words);
+int np_archive(const struct np_options *options, int n_words, char **words);
+int np_split(const struct np_options *options, int n_words, char **words);
+int np_volumes(const struct np_options *options, int n_words, char **words);
 int np_replay(const struct np_options *options, int n_words, char **words);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* notapack: options, and the table of commands. */
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
 
 #include "cli/notapack.h"
@@ -12,6 +13,8 @@ static const struct {
     int max_words;
     const char *usage;
 } commands[] = {
+    {"archive", np_archive, 1, INT_MAX,
+     "archive [--dry-run] [--heads] [--last N] [--since DATE] [COMMIT ...]"},
     {"branch", np_branches, 1, 3, "branch [-d] [NAME [COMMIT]]"},
     {"cat-object", np_cat_object, 2, 2, "cat-object HASH|OFFSET"},
     {"check", np_check, 1, 1, "check"},
@@ -21,6 +24,8 @@ static const struct {
     {"dump", np_dump, 1, 1, "dump [--all] [--commit HASH]"},
     {"export", np_export, 2, 2, "export DIR|FILE.tar|-"},
     {"find", np_find, 2, 2, "find PATTERN"},
+    {"gc", np_gc, 1, INT_MAX,
+     "gc [--dry-run] [--heads] [--last N] [--since DATE] [COMMIT ...]"},
     {"get", np_get, 2, 2, "get PATH"},
     {"import", np_import, 2, 3, "import DIR|FILE.tar|- [PATH]"},
     {"index", np_index, 1, 1, "index"},
@@ -34,8 +39,10 @@ static const struct {
     {"script", np_script, 1, 1, "script <SCRIPT"},
     {"set", np_set, 2, 3, "set PATH [VALUE]"},
     {"show", np_show, 1, 2, "show [COMMIT]"},
+    {"split", np_split, 1, 1, "split"},
     {"stat", np_stat, 1, 1, "stat"},
     {"tree", np_tree, 1, 2, "tree [PATH]"},
+    {"volumes", np_volumes, 1, 2, "volumes [add]"},
 };
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
@@ -84,6 +91,10 @@ enum {
     OPT_AUTHOR,
     OPT_MESSAGE,
     OPT_JSON,
+    OPT_LAST,
+    OPT_SINCE,
+    OPT_HEADS,
+    OPT_DRY_RUN,
     OPT_HELP,
 };
 
@@ -99,6 +110,10 @@ static const struct option long_options[] = {
     {"date", required_argument, NULL, OPT_DATE},
     {"author", required_argument, NULL, OPT_AUTHOR},
     {"message", required_argument, NULL, OPT_MESSAGE},
+    {"last", required_argument, NULL, OPT_LAST},
+    {"since", required_argument, NULL, OPT_SINCE},
+    {"heads", no_argument, NULL, OPT_HEADS},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -156,6 +171,18 @@ static int parse_options(int argc, char **argv, struct np_options *o)
             break;
         case OPT_JSON:
             o->json = true;
+            break;
+        case OPT_LAST:
+            o->last = optarg;
+            break;
+        case OPT_SINCE:
+            o->since = optarg;
+            break;
+        case OPT_HEADS:
+            o->heads = true;
+            break;
+        case OPT_DRY_RUN:
+            o->dry_run = true;
             break;
         case OPT_HELP:
             return usage(stdout);

@@ -191,6 +191,10 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     if (err == 0 && (store->flags & PK_OPEN_WRITE) != 0) {
         err = pk_store_flush(store);
     }
+    if (err == 0 && options->split && !options->dry_run) {
+        err = pk_store_split(store);
+        err = err == NF_EC_EMPTY_CHUNK ? 0 : err; /* it has been */
+    }
     if (err != 0) {
         return err;
     }
@@ -202,6 +206,7 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     gc->store = store;
     gc->mem_before = mem_before;
     gc->dry_run = options->dry_run;
+    gc->split = options->split;
     gc->generation = store->control.generation + 1;
     gc->late.ctx = &store->ctx;
     gc->keep = nf_calloc(&store->ctx.mem, options->n_keep, sizeof(uint64_t));
@@ -288,6 +293,7 @@ static int gc_marked(struct pk_gc *gc)
     } else {
         gc->stats.ranges = out->n;
         gc->stats.prefix_len = out->bytes;
+        gc->stats.mapping_len = out->n * PK_MAPPING_RECORD_LEN;
     }
     gc->state = PK_STATE_REVERSE;
     return 0;
@@ -418,6 +424,15 @@ static size_t gc_dead_chunks(const struct pk_gc *gc)
     return n;
 }
 
+/* Would the last chunk go, too, if it were sealed first? */
+static bool gc_frees_all(const struct pk_gc *gc, size_t n_dead)
+{
+    return gc->dry_run && gc->split &&
+           n_dead + 1 == gc->store->suffix.n_chunks &&
+           gc->new_start == pk_store_end(gc->store) &&
+           pk_suffix_chunk_end(&gc->store->suffix) > 0;
+}
+
 static void gc_progress(const struct pk_gc *gc, struct pk_gc_stats *stats)
 {
     const struct pk_gc_out *out =
@@ -462,6 +477,10 @@ void pk_gc_stats_now(struct pk_gc *gc, struct pk_gc_stats *ret)
     stats.mem_peak = store->ctx.mem.peak - gc->mem_before;
     stats.chunks_removed = n;
     stats.suffix_freed = store->suffix.chunks[n].soff;
+    if (gc_frees_all(gc, n)) {
+        stats.chunks_removed++;
+        stats.suffix_freed += pk_suffix_chunk_end(&store->suffix);
+    }
     if (store->prefix.ctx != NULL &&
         pk_sparse_extent(&gc->store->prefix, &records, &stats.prefix_freed) ==
             0) {

@@ -158,6 +158,7 @@ struct pk_gc {
     enum pk_gc_pass pass;
     enum pk_gc_state state;
     bool dry_run;
+    bool split;         /* asked for */
     uint64_t target;    /* the highest commit that is kept */
     uint64_t new_start; /* of the suffix */
     uint64_t generation;

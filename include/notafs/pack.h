@@ -424,8 +424,9 @@ void pk_branch_watch(struct pk_repo *repo, pk_watch_fn fn, void *arg);
 struct pk_gc_options {
     const struct pk_digest *keep; /* the commits to keep */
     size_t n_keep;                /* >= 1 */
-    size_t mem_len; /* memory, in bytes, for marking; 0: 16 MiB */
-    bool dry_run;   /* find out what would be freed; a reader may, too */
+    size_t mem_len;               /* memory, in bytes, for marking; 0: 16 MiB */
+    bool dry_run; /* find out what would be freed; a reader may, too */
+    bool split;   /* seal the last chunk first, so that it can be freed */
 };
 
 enum { PK_GC_MIN_BUDGET = 32768 };
@@ -451,7 +452,8 @@ struct pk_gc_stats {
     uint64_t generation;     /* of the store, once it is done */
     uint64_t objects;        /* that the new prefix holds */
     uint64_t ranges;         /* of offsets that they form */
-    uint64_t prefix_len;     /* bytes that they take */
+    uint64_t prefix_len;     /* bytes that they take ... */
+    uint64_t mapping_len;    /* ... and the mapping of them */
     uint64_t archived_len;   /* bytes that went to the lower layer */
     uint64_t chunks_removed; /* files */
     uint64_t suffix_freed;   /* bytes of these */
@@ -493,6 +495,29 @@ int pk_gc_cancel(struct pk_repo *repo);
 
 /* How it goes. With a dry run, or when it is ready: what will be freed. */
 void pk_gc_progress(struct pk_repo *repo, struct pk_gc_stats *ret_stats);
+
+/*
+ * Which commits to keep, as a rule: what the branches name, always; of the
+ * history of each branch the newest `last`, and all as far back as none is
+ * older than `since`.
+ */
+struct pk_keep {
+    uint64_t last;        /* 0 and 1: no more than the branch's commit */
+    const int64_t *since; /* seconds since 1970; or NULL */
+};
+
+/*
+ * The commits that a rule keeps, ascending, each once. What a branch names but
+ * is not there any more is passed over.
+ *
+ * Owns:   release *ret_commits, which may be NULL if there are none, with
+ *         pk_keep_free.
+ * Cost:   memory and reads as of the commits kept.
+ */
+NF_MUST_USE int pk_keep_commits(struct pk_repo *repo,
+                                const struct pk_keep *keep,
+                                struct pk_digest **ret_commits, size_t *ret_n);
+void pk_keep_free(struct pk_repo *repo, struct pk_digest *commits, size_t n);
 
 /* Begin a new, empty volume of the lower layer; the last one is complete then.
  * Errors: NF_EROFS, NF_EC_NO_LOWER, NF_EC_GC_RUNNING, NF_EC_EMPTY_VOLUME. */
