@@ -44,6 +44,12 @@ int pk_store_fail(struct pk_store *store, int err, uint64_t off,
     return pk_fail(&store->ctx, err, pk_store_where(store, off), off, what);
 }
 
+int pk_store_blinded(struct pk_store *store)
+{
+    store->strayed = true;
+    return pk_fail(&store->ctx, NF_EC_BLINDED, NULL, NF_NOWHERE, "proof");
+}
+
 int pk_store_read(struct pk_store *store, uint64_t off, uint8_t *buf,
                   size_t len, size_t *ret_len)
 {

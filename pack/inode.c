@@ -19,6 +19,7 @@
 
 #include "notafs/platform/assert.h"
 #include "pack/objects.h"
+#include "pack/trail.h"
 
 static int inode_bad(struct pk_store *store, uint64_t off, const char *what)
 {
@@ -156,8 +157,8 @@ int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
     uint8_t kind;
     int err;
 
-    if (!addr->by_hash) {
-        *ret_off = addr->off;
+    if (!addr->by_hash || store->partial) {
+        *ret_off = addr->by_hash ? NF_NOWHERE : addr->off;
         return 0;
     }
     err = pk_object_find(store, &addr->hash, false, ret_off, &kind);
@@ -591,6 +592,9 @@ int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
     struct pk_inode *inode = cache_find(&store->cache, off);
     int err = 0;
 
+    if (off == NF_NOWHERE && store->partial) {
+        return pk_store_blinded(store);
+    }
     if (inode != NULL) {
         store->counters.cache_hits++;
     } else {
@@ -614,6 +618,12 @@ int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
     }
     if (!inode_fits_role(store, inode, role)) {
         return inode_bad(store, off, "root where a child belongs");
+    }
+    if (store->trail != NULL) {
+        err = pk_trail_add(store->trail, &inode->hash);
+        if (err != 0) {
+            return err;
+        }
     }
     inode->pins++;
     *ret_inode = inode;

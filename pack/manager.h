@@ -23,6 +23,7 @@
 
 struct pk_gc;
 struct pk_inode;
+struct pk_trail;
 
 /* Clean inodes, least recently used first to go (objects.c). */
 struct pk_cache {
@@ -66,6 +67,9 @@ struct pk_store {
     struct pk_buf entry_buf; /* an entry being read */
     struct pk_buf scratch;   /* a pre-image or an entry being made */
     struct pk_gc *gc;        /* the collection that runs, or NULL */
+    struct pk_trail *trail;  /* takes what is loaded, or NULL (proofs) */
+    bool partial;            /* a proof's: some objects are hashes alone, */
+    bool strayed;            /* and one of these was looked at */
     struct pk_counters counters;
 };
 
@@ -122,6 +126,9 @@ void pk_store_drop_lines(struct pk_store *store);
 
 /* The file that an offset is read from, for messages. */
 const char *pk_store_where(const struct pk_store *store, uint64_t off);
+
+/* A proof does not show the object; returns NF_EC_BLINDED. */
+int pk_store_blinded(struct pk_store *store);
 
 /* Set down an error at a global offset; returns err. */
 int pk_store_fail(struct pk_store *store, int err, uint64_t off,

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "notafs/platform/checked.h"
+#include "pack/trail.h"
 
 enum { OBJECT_FIRST_READ = 1024 };
 
@@ -22,9 +23,13 @@ int pk_object_head(struct pk_store *store, uint64_t off, struct pk_head *ret)
 {
     uint8_t raw[PK_HEAD_MAX];
     size_t len = 0;
-    int err =
-        pk_store_read_head(store, off, raw, store->scheme.hash_len + 10, &len);
+    int err;
 
+    if (off == NF_NOWHERE && store->partial) {
+        return pk_store_blinded(store);
+    }
+    err =
+        pk_store_read_head(store, off, raw, store->scheme.hash_len + 10, &len);
     if (err == 0 && !pk_head_decode(raw, len, store->scheme.hash_len, ret)) {
         err = pk_store_fail(store, NF_EC_ENTRY, off, "entry");
     }
@@ -160,6 +165,12 @@ int pk_contents_read(struct pk_store *store, uint64_t off,
          memcmp(&head.hash, expected, sizeof(*expected)) != 0)) {
         return pk_store_fail(store, NF_EC_HASH, off, "contents");
     }
+    if (store->trail != NULL) {
+        err = pk_trail_add(store->trail, &head.hash);
+        if (err != 0) {
+            return err;
+        }
+    }
     body.p = store->entry_buf.p + head.body;
     body.len = (size_t)head.len - head.body;
     if (verify) {
@@ -193,6 +204,9 @@ int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
 
     if (err == 0 && head.kind != 'B') {
         err = pk_store_fail(store, NF_EC_ENTRY, off, "kind");
+    }
+    if (err == 0 && store->trail != NULL) {
+        err = pk_trail_add(store->trail, &head.hash);
     }
     if (err == 0 && (store->flags & PK_OPEN_NO_VERIFY) == 0) {
         /* The length in front is covered by the hash of what it measures. */
@@ -470,4 +484,19 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
     store->counters.commits_appended += kind == 'D';
     *ret_off = binding.off;
     return 0;
+}
+
+int pk_object_append_boxed(struct pk_store *store, uint8_t kind,
+                           const struct pk_digest *hash, struct pk_slice body,
+                           uint64_t *ret_off)
+{
+    uint8_t raw[9];
+    struct pk_slice parts[2] = {{raw, 0}, body};
+    uint64_t len = body.len;
+
+    for (; len >= 128; len >>= 7) {
+        raw[parts[0].len++] = (uint8_t)(len | 128);
+    }
+    raw[parts[0].len++] = (uint8_t)len;
+    return pk_object_append(store, kind, hash, parts, 2, ret_off);
 }

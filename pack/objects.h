@@ -54,6 +54,11 @@ NF_MUST_USE int pk_object_append(struct pk_store *store, uint8_t kind,
                                  const struct pk_slice *parts, size_t n_parts,
                                  uint64_t *ret_off);
 
+/* The same, for a body that stands behind its length. */
+NF_MUST_USE int pk_object_append_boxed(struct pk_store *store, uint8_t kind,
+                                       const struct pk_digest *hash,
+                                       struct pk_slice body, uint64_t *ret_off);
+
 /* Does the strategy index entries of this kind (spec 6.4)? */
 bool pk_object_is_indexed(const struct pk_store *store, uint8_t kind);
 

@@ -61,6 +61,11 @@ static int val_addr(struct export *e, const struct pk_mval *val,
         break;
     case PK_ITEM_KEY:
         ret->off = val->item->u.key->off;
+        if (ret->off == NF_NOWHERE) { /* not shown by a proof */
+            ret->by_hash = true;
+            ret->hash = val->item->u.key->hash;
+            return 0;
+        }
         break;
     case PK_ITEM_REMOVED:
         break;
@@ -147,18 +152,11 @@ static void encode_tree(struct export *e, const struct pk_mnode *mnode)
 static int append_body(struct export *e, uint8_t kind,
                        const struct pk_digest *hash, uint64_t *ret_off)
 {
-    uint8_t raw[9];
-    struct pk_slice parts[2] = {{raw, 0}, {e->body.p, e->body.len}};
-    uint64_t len = e->body.len;
-
-    if (e->body.failed) {
-        return pk_fail_mem(&export_store(e)->ctx);
-    }
-    for (; len >= 128; len >>= 7) {
-        raw[parts[0].len++] = (uint8_t)(len | 128);
-    }
-    raw[parts[0].len++] = (uint8_t)len;
-    return pk_object_append(export_store(e), kind, hash, parts, 2, ret_off);
+    return e->body.failed
+               ? pk_fail_mem(&export_store(e)->ctx)
+               : pk_object_append_boxed(
+                     export_store(e), kind, hash,
+                     (struct pk_slice){e->body.p, e->body.len}, ret_off);
 }
 
 /* An inode and the fresh ones below it. */

@@ -60,6 +60,9 @@ int pk_place_step(struct pk_repo *repo, const struct pk_place *place,
         }
         base = place->node->base;
     }
+    if (place->kind == PK_NODE && place->node == NULL && base == NF_NOWHERE) {
+        return pk_store_blinded(&repo->store);
+    }
     if (place->kind != PK_NODE || base == NF_NOWHERE) {
         *ret = next;
         return 0;
@@ -76,6 +79,10 @@ int pk_place_step(struct pk_repo *repo, const struct pk_place *place,
     if (err == 0) {
         next.kind = slot.kind;
         next.has_hash = want_hash;
+        if (next.off == NF_NOWHERE) { /* a proof's: the hash is all there is */
+            next.has_hash = true;
+            next.hash = slot.addr.hash;
+        }
         *ret = next;
     }
     return err;

@@ -22,7 +22,8 @@ CORE = {
     "vfs": ("pack/vfs", ["vfs.h", "vfs_notafs.h"], ["platform"]),
     "hash": ("pack/hash", ["hash.h"], ["platform"]),
     "pack": ("pack", ["pack.h"], ["platform", "vfs", "hash"]),
-    "store": ("pack/store", ["merge.h"], ["platform", "vfs", "hash", "pack"]),
+    "store": ("pack/store", ["merge.h", "proof.h"],
+              ["platform", "vfs", "hash", "pack"]),
 }
 HOST = ("host", ["host.h", "codec_lz4.h", "hash_gcrypt.h", "vfs_posix.h"],
         list(CORE))
