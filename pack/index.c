@@ -329,6 +329,9 @@ int pk_index_replace(struct pk_index *index)
         index->flushed = 0;
         err = index_write_log(index);
     }
+    if (err == 0) { /* its header, too, before its name */
+        err = pk_file_order(ctx, index->vfs);
+    }
     if (err == 0) { /* its entries count before those of an old data */
         err = pk_file_rename(ctx, index->vfs, "index/log_tmp", index_log_name);
     }

@@ -219,9 +219,7 @@ static int clean_volume(struct pk_store *store, uint64_t volume)
     return err == 0 ? 1 : err;
 }
 
-/* A migration that broke off after the control file: store.pack is still there
- * under its old name. */
-static int clean_migration(struct pk_store *store)
+int pk_layout_is_halfway(struct pk_store *store)
 {
     struct pk_file file = {0};
     int err;
@@ -232,17 +230,17 @@ static int clean_migration(struct pk_store *store)
     }
     err = pk_file_open(&store->ctx, store->vfs, chunk0_name, 0, &file);
     (void)pk_file_close(&file); /* only to see whether it is there */
-    if (err == NF_ENOENT) {
-        err = pk_file_rename(&store->ctx, store->vfs, pack_name, chunk0_name);
-    }
-    return err;
+    return err == NF_ENOENT ? 1 : err;
 }
 
 int pk_layout_clean(struct pk_store *store)
 {
     struct clean_find find = {&store->control, {0}};
-    int err = clean_migration(store);
+    int err = pk_layout_is_halfway(store);
 
+    if (err > 0) {
+        err = pk_file_rename(&store->ctx, store->vfs, pack_name, chunk0_name);
+    }
     while (err == 0) {
         err =
             store->vfs->ops->list(store->vfs->ctx, "", clean_root_entry, &find);

@@ -98,9 +98,14 @@ int pk_store_open_pack(struct pk_store *store)
     const struct pk_control *control = &store->control;
     bool write = store_is_writer(store);
     uint64_t header = control->status == PK_STATUS_V1_UPGRADED ? 16 : 0;
-    int err = pk_suffix_open(&store->ctx, store->vfs, control, store->legacy,
-                             write, &store->suffix);
+    int halfway = write ? 0 : pk_layout_is_halfway(store);
+    int err;
 
+    if (halfway < 0) {
+        return halfway;
+    }
+    err = pk_suffix_open(&store->ctx, store->vfs, control,
+                         store->legacy || halfway > 0, write, &store->suffix);
     if (err == 0) {
         err = store_open_prefix(store);
     }
