@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-void cut_init(struct cut *cut, const struct bd_fault_log *log)
+void cut_init(struct cut *cut, size_t n)
 {
     *cut = (struct cut){
-        .fates = calloc(log->n + 1, sizeof(*cut->fates)),
-        .picks = calloc(log->n + 1, sizeof(*cut->picks)),
+        .fates = calloc(n + 1, sizeof(*cut->fates)),
+        .picks = calloc(n + 1, sizeof(*cut->picks)),
     };
     if (cut->fates == NULL || cut->picks == NULL) {
         abort();
@@ -109,8 +109,7 @@ static bool fate_parse(struct cut *cut, size_t n, size_t *at, const char **text)
     return true;
 }
 
-bool cut_parse(struct cut *cut, const struct bd_fault_log *log,
-               const char **text)
+bool cut_parse(struct cut *cut, size_t n, const char **text)
 {
     char *end;
     size_t at = 0;
@@ -119,15 +118,15 @@ bool cut_parse(struct cut *cut, const struct bd_fault_log *log,
         return false;
     }
     cut->upto = strtoul(end + 1, &end, 10);
-    if (*end != ':' || cut->settled > cut->upto || cut->upto > log->n) {
+    if (*end != ':' || cut->settled > cut->upto || cut->upto > n) {
         return false;
     }
     *text = end + 1;
-    const size_t n = cut->upto - cut->settled;
+    const size_t n_fates = cut->upto - cut->settled;
     while (**text == '#' || **text == '.' || **text == 't') {
-        if (!fate_parse(cut, n, &at, text)) {
+        if (!fate_parse(cut, n_fates, &at, text)) {
             return false;
         }
     }
-    return at == n;
+    return at == n_fates;
 }

@@ -21,8 +21,8 @@ struct cut {
     struct bd_replay_pick *picks; /* scratch */
 };
 
-/* For cuts of log. */
-void cut_init(struct cut *cut, const struct bd_fault_log *log);
+/* For cuts of a log of n entries. */
+void cut_init(struct cut *cut, size_t n);
 void cut_deinit(struct cut *cut);
 
 /* Between settled and upto everything arrived, or was lost. */
@@ -37,8 +37,7 @@ uint64_t cut_hash(const struct cut *cut);
 void cut_print(const struct cut *cut, FILE *out);
 
 /* Read what cut_print wrote, at *text, which is moved behind it; false: that is
- * no cut of that log. */
-bool cut_parse(struct cut *cut, const struct bd_fault_log *log,
-               const char **text);
+ * no cut of a log of n entries. */
+bool cut_parse(struct cut *cut, size_t n, const char **text);
 
 #endif

@@ -334,7 +334,7 @@ static bool sequel_open(struct explorer *x, struct story *outer,
     ret->story.log = &ret->log;
     ret->story.commits = ret->commits;
     ret->story.n_commits = 2;
-    cut_init(&ret->story.cut, &ret->log);
+    cut_init(&ret->story.cut, ret->log.n);
     bd_replay_open(&ret->story.replay, fault, &ret->log);
     return good;
 }
@@ -371,7 +371,7 @@ static void story_open(struct explorer *x, struct scene *scene,
         .commits = scene->commits,
         .n_commits = scene->n_commits,
     };
-    cut_init(&ret->cut, &scene->log);
+    cut_init(&ret->cut, scene->log.n);
     bd_replay_open(&ret->replay, scene->fault, &scene->log);
 }
 
@@ -394,11 +394,11 @@ bool explore_one(struct explorer *x, struct scene *scene, const char *name)
     struct story story;
     struct sequel sequel;
     story_open(x, scene, &story);
-    bool known = cut_parse(&story.cut, story.log, &name);
+    bool known = cut_parse(&story.cut, story.log->n, &name);
     if (known && *name == '+') {
         name++;
         known = sequel_open(x, &story, &sequel) &&
-                cut_parse(&sequel.story.cut, &sequel.log, &name) &&
+                cut_parse(&sequel.story.cut, sequel.log.n, &name) &&
                 *name == '\0';
         if (known) {
             try_cut(x, &sequel.story);

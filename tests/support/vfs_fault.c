@@ -509,27 +509,38 @@ static struct vfs_file *redo_file(struct vfs_fault *to, size_t file)
     return to->files[file];
 }
 
+/* Which pieces of a write arrive. */
+static bool piece_arrives(const uint64_t *pieces, size_t k)
+{
+    return pieces == NULL || (pieces[k / 64 % 2] >> k % 64 & 1) != 0;
+}
+
 static void redo_write(const struct vfs_op *op, struct vfs_fault *to,
-                       struct prng *torn)
+                       const uint64_t *pieces)
 {
     struct vfs_file *file = redo_file(to, op->file);
     size_t done = 0;
 
-    while (done < op->len) {
+    for (size_t k = 0; done < op->len; k++) {
         uint64_t at = op->off + done;
         size_t n = SECTOR - (size_t)(at % SECTOR);
 
         n = n < op->len - done ? n : op->len - done;
-        if (torn == NULL || prng_below(torn, 2) == 0) {
+        if (piece_arrives(pieces, k)) {
             file_put(file, at, op->bytes + done, n);
         }
         done += n;
     }
+    if (pieces != NULL && (pieces[1] & VFS_FAULT_END) != 0 &&
+        file->len < op->off + op->len) {
+        file_put(file, op->off + op->len, NULL, 0);
+    }
 }
 
-static void redo(const struct vfs_op *op, struct vfs_fault *to,
-                 struct prng *torn)
+void vfs_fault_redo(const struct vfs_fault *fault, size_t i,
+                    const uint64_t *pieces, struct vfs_fault *to)
 {
+    const struct vfs_op *op = &fault->ops[i];
     struct vfs_name *entry;
 
     switch (op->kind) {
@@ -537,7 +548,7 @@ static void redo(const struct vfs_op *op, struct vfs_fault *to,
         files_copy(op->start, to);
         break;
     case OP_WRITE:
-        redo_write(op, to, torn);
+        redo_write(op, to, pieces);
         break;
     case OP_TRUNCATE:
         if (redo_file(to, op->file)->len > op->off) {
@@ -567,6 +578,45 @@ static void redo(const struct vfs_op *op, struct vfs_fault *to,
     }
 }
 
+size_t vfs_fault_settled(const struct vfs_fault *fault, size_t upto)
+{
+    while (upto > 0 && fault->ops[upto - 1].kind != OP_SETTLE &&
+           fault->ops[upto - 1].kind != OP_START) {
+        upto--;
+    }
+    return upto;
+}
+
+size_t vfs_fault_sectors(const struct vfs_fault *fault, size_t i)
+{
+    const struct vfs_op *op = &fault->ops[i];
+
+    if (op->kind != OP_WRITE || op->len == 0) {
+        return 0;
+    }
+    return (size_t)((op->off + op->len - 1) / SECTOR - op->off / SECTOR) + 1;
+}
+
+bool vfs_fault_changes(const struct vfs_fault *fault, size_t i)
+{
+    const enum op_kind kind = fault->ops[i].kind;
+
+    return kind != OP_START && kind != OP_SETTLE && kind != OP_MARK;
+}
+
+void vfs_fault_print(const struct vfs_fault *fault, size_t i, FILE *out)
+{
+    static const char *const kinds[] = {"start",  "write",  "truncate",
+                                        "create", "rename", "remove",
+                                        "settle", "mark"};
+    const struct vfs_op *op = &fault->ops[i];
+
+    fprintf(out, "%s file %zu at %llu, %zu bytes %s %s\n", kinds[op->kind],
+            op->file, (unsigned long long)op->off, op->len,
+            op->name == NULL ? "" : op->name,
+            op->other == NULL ? "" : op->other);
+}
+
 static bool crash_keeps(enum vfs_crash kind, struct prng *prng, size_t i,
                         size_t upto)
 {
@@ -590,23 +640,17 @@ void vfs_fault_crash(const struct vfs_fault *fault, size_t upto,
                      struct prng *prng, enum vfs_crash kind,
                      struct vfs_fault *ret)
 {
-    size_t settled = 0;
+    const size_t settled = vfs_fault_settled(fault, upto);
 
     vfs_fault_init(ret);
     for (size_t i = 0; i < upto; i++) {
-        if (fault->ops[i].kind == OP_SETTLE) {
-            settled = i;
-        }
-    }
-    for (size_t i = 0; i < upto; i++) {
-        const struct vfs_op *op = &fault->ops[i];
-        bool sure = i <= settled || op->kind == OP_MARK || op->kind == OP_START;
+        const uint64_t pieces[2] = {prng_next(prng), prng_next(prng)};
 
-        if (sure || crash_keeps(kind, prng, i, upto)) {
-            redo(op, ret,
-                 !sure && kind == VFS_CRASH_TORN && op->kind == OP_WRITE
-                     ? prng
-                     : NULL);
+        if (i < settled || !vfs_fault_changes(fault, i)) {
+            vfs_fault_redo(fault, i, NULL, ret);
+        } else if (crash_keeps(kind, prng, i, upto)) {
+            vfs_fault_redo(fault, i, kind == VFS_CRASH_TORN ? pieces : NULL,
+                           ret);
         }
     }
 }

@@ -24,6 +24,8 @@
 #ifndef TESTS_VFS_FAULT_H
 #define TESTS_VFS_FAULT_H
 
+#include <stdio.h>
+
 #include <notafs/vfs.h>
 
 #include "host/prng.h"
@@ -79,6 +81,26 @@ enum vfs_crash {
 void vfs_fault_crash(const struct vfs_fault *fault, size_t upto,
                      struct prng *prng, enum vfs_crash kind,
                      struct vfs_fault *ret);
+
+/*
+ * The same operation by operation, for explorers that choose what was lost.
+ *
+ * settled: so many of the first upto operations are surely on the disk.
+ * sectors: how many pieces a write can be torn into; 0: it is none.
+ * changes: false: losing it makes no difference.
+ * print:   say what operation i is.
+ * redo:    do to other files what operation i says. pieces tears a write: bit k
+ *          (of word k / 64, modulo 128) set: its k-th piece arrived; NULL: all.
+ *          With VFS_FAULT_END in the second word the file has its new length
+ *          though bytes of it did not arrive. Operation 0 is the beginning.
+ */
+#define VFS_FAULT_END (UINT64_C(1) << 63)
+size_t vfs_fault_settled(const struct vfs_fault *fault, size_t upto);
+size_t vfs_fault_sectors(const struct vfs_fault *fault, size_t i);
+bool vfs_fault_changes(const struct vfs_fault *fault, size_t i);
+void vfs_fault_print(const struct vfs_fault *fault, size_t i, FILE *out);
+void vfs_fault_redo(const struct vfs_fault *fault, size_t i,
+                    const uint64_t *pieces, struct vfs_fault *to);
 
 /* A copy of the files as they are. */
 void vfs_fault_copy(const struct vfs_fault *fault, struct vfs_fault *ret);
