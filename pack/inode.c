@@ -557,6 +557,7 @@ static int inode_verify(struct pk_store *store, struct pk_inode *inode,
     }
     if (err == 0) {
         store->counters.objects_hashed++;
+        store->counters.bytes_hashed += store->scratch.len;
         err = pk_digest_of(&store->scheme, store->scratch.p, store->scratch.len,
                            &hash);
     }

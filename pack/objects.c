@@ -175,6 +175,7 @@ int pk_contents_read(struct pk_store *store, uint64_t off,
     body.len = (size_t)head.len - head.body;
     if (verify) {
         store->counters.objects_hashed++;
+        store->counters.bytes_hashed += body.len;
         err = pk_digest_contents(&store->scheme, body, &hash);
         if (err == 0 && memcmp(&hash, &head.hash, sizeof(hash)) != 0) {
             err = pk_store_fail(store, NF_EC_HASH, off, "contents");
@@ -300,6 +301,7 @@ static int commit_verify(struct pk_store *store, uint64_t off,
     pk_pre_commit(&store->scheme, &commit->root, commit->parents,
                   commit->n_parents, &commit->info, &store->scratch);
     store->counters.objects_hashed++;
+    store->counters.bytes_hashed += store->scratch.len;
     if (store->scratch.failed) {
         return pk_fail_mem(&store->ctx);
     }

@@ -142,6 +142,7 @@ const struct pk_config *pk_repo_config(const struct pk_repo *repo);
 struct pk_counters {
     uint64_t objects_read;     /* inodes, contents, commits decoded */
     uint64_t objects_hashed;   /* to verify or to write */
+    uint64_t bytes_hashed;     /* of these */
     uint64_t objects_appended; /* by kind below */
     uint64_t inodes_appended;
     uint64_t contents_appended;

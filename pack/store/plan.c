@@ -175,6 +175,7 @@ static int batch_run(struct batch *b)
             (struct pk_slice){b->buf.p + b->msgs[i].at, b->msgs[i].len};
         job->parts[1] = b->msgs[i].tail;
         job->digest = b->msgs[i].digest->b;
+        store->counters.bytes_hashed += b->msgs[i].len + b->msgs[i].tail.len;
     }
     store->counters.objects_hashed += b->n;
     err = pk_hash_many(&store->scheme.hasher, b->jobs, b->n);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/* notafs-bench: the table of workloads. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/workloads.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} workloads[] = {
+    {"pack", bench_pack, "a store: load, commit, read, traverse, check, gc"},
+};
+
+static int usage(FILE *out)
+{
+    fputs("usage: notafs-bench WORKLOAD [OPTION]... (WORKLOAD --help)\n", out);
+    for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
+        fprintf(out, "  %-8s %s\n", workloads[i].name, workloads[i].help);
+    }
+    return out == stdout ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        return usage(stderr);
+    }
+    for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
+        if (strcmp(argv[1], workloads[i].name) == 0) {
+            return workloads[i].run(argc - 1, argv + 1);
+        }
+    }
+    return usage(strcmp(argv[1], "--help") == 0 ? stdout : stderr);
+}

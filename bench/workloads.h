@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: ISC */
+/* The workloads of notafs-bench; argv[0] is the workload's name. */
+#ifndef BENCH_WORKLOADS_H
+#define BENCH_WORKLOADS_H
+
+int bench_pack(int argc, char **argv);
+
+#endif

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: ISC
+"""notafs-bench at work, small: test_bench.py NOTAFS_BENCH
+
+Root hashes are those that OCaml irmin-pack 3.11 came to in the same runs; what
+is counted must be what the work needs. No times: machines differ.
+"""
+import json
+import subprocess
+import sys
+import unittest
+
+BENCH = sys.argv.pop(1)
+
+
+def bench(*words):
+    """The records of a run, by figure."""
+    out = subprocess.run([BENCH, *words, "--json"], check=True,
+                         stdout=subprocess.PIPE, text=True).stdout
+    records = [json.loads(line) for line in out.splitlines()]
+    for record in records:
+        for name in "machine", "commit", "date":
+            assert record[name], record
+    return {record["figure"]: record for record in records}
+
+
+class Pack(unittest.TestCase):
+    def test_tezos_bulk_root(self):
+        got = bench("pack", "--commits", "0", "--reads", "0")
+        self.assertEqual(
+            got["bulk_root"]["value"],
+            "116e02b886517b0102e0a4c8680a11f5"
+            "11f8e5a1eae31c04cd4441b6b0198956")
+        self.assertEqual(got["bulk_load"]["sets"], 100000)
+        self.assertEqual(got["traverse_sorted"]["files"], 100000)
+
+    def test_irmin_32_bulk_root(self):
+        got = bench("pack", "--config", "irmin-32", "--entries", "20000",
+                    "--vsize", "1000", "--depth", "4", "--width", "16",
+                    "--commits", "0", "--reads", "0")
+        self.assertEqual(
+            got["bulk_root"]["value"],
+            "8fd2e87975e043d0cadbb4265cc66d6d"
+            "4aa8b1b47927b3e68a69def0851f256c")
+
+    def test_clearing_and_splitting_change_no_hash(self):
+        small = ["pack", "--entries", "2000", "--commits", "20", "--sets",
+                 "10", "--width", "8", "--reads", "500", "--check"]
+        roots = set()
+        for words in [[], ["--clear", "--gc"], ["--split-every", "0"],
+                      ["--durable"]]:
+            got = bench(*small, *words)
+            roots.add(got["final_root"]["value"])
+            # 21 commits and what each made new; all of it is reached.
+            self.assertGreater(got["integrity_check"]["objects"], 2000 + 21)
+            self.assertEqual(got["read_onetree"]["finds"], 500)
+        self.assertEqual(len(roots), 1)
+
+    def test_a_durable_commit_is_flushed(self):
+        got = bench("pack", "--entries", "100", "--commits", "10", "--sets",
+                    "1", "--reads", "0", "--split-every", "0", "--durable")
+        # Pack and control, index, branch: a fixed number for each commit.
+        self.assertEqual(got["incremental"]["flushes"] % 10, 0)
+        self.assertLessEqual(got["incremental"]["flushes"], 60)
+
+    def test_wrong_options(self):
+        for words in [[], ["nonsense"], ["pack", "--nonsense"],
+                      ["pack", "--entries"], ["pack", "--entries", "x"]]:
+            run = subprocess.run([BENCH, *words], stderr=subprocess.PIPE)
+            self.assertEqual(run.returncode, 2, words)
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False).result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
