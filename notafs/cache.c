@@ -375,27 +375,34 @@ static struct nf_frame *coldest_clean(struct nf_cache *cache)
     return frame == &cache->lru ? NULL : frame;
 }
 
+/* An unused frame, if nothing must be written for it; or NULL. */
+static struct nf_frame *take_clean(struct nf_cache *cache)
+{
+    struct nf_frame *frame = coldest_clean(cache);
+    if (frame != NULL && frame->id != 0) {
+        release(cache, frame);
+    }
+    return frame;
+}
+
 /* An unused frame. Its data are undefined. */
 static int claim(struct nf *nf, struct nf_frame **ret)
 {
     struct nf_cache *cache = &nf->cache;
     struct nf_frame *frame = NULL;
     if (cache->n_dirty <= cache->n_frames - cache->n_frames / 4) {
-        frame = coldest_clean(cache);
+        frame = take_clean(cache);
     }
     if (frame == NULL) {
         int err = spill(nf);
         if (err != 0) {
             return err;
         }
-        frame = coldest_clean(cache);
+        frame = take_clean(cache);
         if (frame == NULL) {
             return nf_fail(nf, NF_EC_CACHE_SMALL, NF_NOWHERE,
                            "page cache: all pages are in use");
         }
-    }
-    if (frame->id != 0) {
-        release(cache, frame);
     }
     *ret = frame;
     return 0;
@@ -498,6 +505,52 @@ int nf_cache_get(struct nf *nf, const struct nf_ptr *ptr, enum nf_kind kind,
     occupy(cache, frame, ptr->id, kind);
     *ret = frame;
     return 0;
+}
+
+/* A page that was read ahead is what its pointer says. */
+static bool is_right(struct nf *nf, const struct nf_frame *parent,
+                     const struct nf_frame *frame)
+{
+    struct nf_ptr ptr;
+    nf->format->ptr_get(nf, parent->data + frame->slot_off, &ptr);
+    return nf_page_sum(nf, frame->data) == ptr.sum &&
+           nf->format->node_check(nf, (enum nf_kind)frame->kind, &ptr,
+                                  frame->data) == 0;
+}
+
+void nf_cache_prefetch(struct nf *nf, const struct nf_frame *parent,
+                       uint32_t first, uint32_t n, enum nf_kind kind)
+{
+    struct nf_cache *cache = &nf->cache;
+    size_t max = nf_min_u64(NF_DIRECT, cache->n_frames / 4);
+    size_t n_reqs = 0;
+    for (uint32_t i = first; i < first + n && n_reqs < max; i++) {
+        uint32_t off =
+            nf->format->ptr_at(nf, (enum nf_kind)parent->kind, parent->data, i);
+        struct nf_ptr ptr;
+        nf->format->ptr_get(nf, parent->data + off, &ptr);
+        if (!in_tree(nf, &ptr) || lookup(cache, ptr.id) != NULL) {
+            continue;
+        }
+        struct nf_frame *frame = take_clean(cache);
+        if (frame == NULL) {
+            break;
+        }
+        occupy(cache, frame, ptr.id, kind);
+        frame->slot_off = off;
+        struct bd_request req = {{ptr.id, 1}, frame->data, NULL};
+        cache->order[n_reqs] = frame;
+        cache->reqs[n_reqs++] = req;
+    }
+    cache->misses += n_reqs;
+    int err = n_reqs == 0 ? 0 : bd_submit(&nf->bd, cache->reqs, n_reqs);
+    for (size_t i = 0; i < n_reqs; i++) {
+        struct nf_frame *frame = cache->order[i];
+        nf_cache_unpin(frame);
+        if (err != 0 || !is_right(nf, parent, frame)) {
+            release(cache, frame);
+        }
+    }
 }
 
 int nf_cache_new(struct nf *nf, struct nf_slot slot, enum nf_kind kind,

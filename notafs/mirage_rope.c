@@ -56,9 +56,31 @@ struct piece {
     uint64_t end;
 };
 
-/* The leaf that holds byte off of the rope, pinned. */
+/* Child i of a node above leaves, and those behind it that start before byte
+ * `end` of the node, are about to be read. */
+static void read_ahead(struct nf *nf, struct nf_frame *node, uint32_t i,
+                       uint64_t end)
+{
+    uint32_t count = mirage_count(NF_KIND_ROPE, node->data);
+    uint32_t n = 1;
+    struct nf_ptr ptr;
+    nf_slot_get(nf, mirage_slot(nf, node, i), &ptr);
+    if (nf_cache_knows(nf, ptr.id)) {
+        return;
+    }
+    while (i + n < count && n < NF_DIRECT &&
+           mirage_key(nf, node->data, i + n - 1) < end) {
+        n++;
+    }
+    if (n > 1) {
+        nf_cache_prefetch(nf, node, i, n, NF_KIND_ROPE);
+    }
+}
+
+/* The leaf that holds byte off of the rope, pinned; len bytes are wanted from
+ * there on, to be read or (own) written. */
 static int find_leaf(struct nf *nf, struct nf_ptr *root, uint64_t size,
-                     uint64_t off, bool own, struct piece *ret)
+                     uint64_t off, uint64_t len, bool own, struct piece *ret)
 {
     struct nf_slot slot = {NULL, 0, root};
     struct nf_frame *parent = NULL;
@@ -89,6 +111,9 @@ static int find_leaf(struct nf *nf, struct nf_ptr *root, uint64_t size,
             return 0;
         }
         uint32_t i = find_child(nf, frame->data, off - piece.start, false);
+        if (below == 1) {
+            read_ahead(nf, frame, i, off - piece.start + len);
+        }
         piece.end = piece.start + mirage_key(nf, frame->data, i);
         if (i > 0) {
             piece.start += mirage_key(nf, frame->data, i - 1);
@@ -104,7 +129,7 @@ int nf_mirage_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     while (len > 0) {
         struct piece piece;
         struct nf_ptr root = rope->root; /* reading may seal it */
-        int err = find_leaf(nf, &root, rope->size, off, false, &piece);
+        int err = find_leaf(nf, &root, rope->size, off, len, false, &piece);
         if (err != 0) {
             return err;
         }
@@ -194,7 +219,8 @@ int nf_mirage_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
     }
     while (len > 0 && off < rope->size) {
         struct piece piece;
-        int err = find_leaf(nf, &rope->root, rope->size, off, true, &piece);
+        int err =
+            find_leaf(nf, &rope->root, rope->size, off, len, true, &piece);
         if (err != 0) {
             return err;
         }

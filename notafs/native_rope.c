@@ -280,6 +280,10 @@ int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                 part = n * size;
                 i += n;
             } else {
+                if (len > part) {
+                    nf_cache_prefetch(nf, node, i, fan - i > 1 ? 2 : 1,
+                                      NF_KIND_DATA);
+                }
                 native_child_get(nf, node, i, &ptr);
                 err = read_part(nf, &ptr, in, buf, part);
                 i++;

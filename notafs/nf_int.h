@@ -104,8 +104,8 @@ struct nf_cache {
     struct nf_frame *frames;
     uint8_t *pages;
     struct nf_frame **hash;
-    struct nf_frame **order;             /* scratch: frames to write, by id */
-    struct bd_request *reqs;             /* scratch: their requests */
+    struct nf_frame **order; /* scratch: frames to write, by id, or to read */
+    struct bd_request *reqs; /* scratch: their requests */
     struct bd_request direct[NF_DIRECT]; /* scratch: transfers around it */
     struct nf_frame lru; /* head: lru.next is the most recently used */
     size_t n_frames;
@@ -432,6 +432,14 @@ void nf_cache_close(struct nf *nf);
 /* The page that ptr names, pinned: read and verified unless it is there. */
 NF_MUST_USE int nf_cache_get(struct nf *nf, const struct nf_ptr *ptr,
                              enum nf_kind kind, struct nf_frame **ret);
+
+/* Children first to first + n - 1 of a pinned node are about to be read: what
+ * is not there yet comes in one batch, as far as there is room without writing.
+ * A page that is damaged or cannot be read stays away, for nf_cache_get to
+ * tell.
+ */
+void nf_cache_prefetch(struct nf *nf, const struct nf_frame *parent,
+                       uint32_t first, uint32_t n, enum nf_kind kind);
 
 /* A frame that is there already, pinned, or NULL. */
 struct nf_frame *nf_cache_peek(struct nf *nf, uint64_t id);

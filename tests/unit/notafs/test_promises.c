@@ -487,9 +487,59 @@ START_TEST(sizes_beyond_the_format_are_refused)
 }
 END_TEST
 
+/* Batches that reading [off, off + len) of a file on a new mount takes. */
+static uint64_t batches_to_read(struct world *w, uint64_t off, size_t len)
+{
+    struct nf_counters before;
+    struct nf_counters after;
+    uint8_t *buf = malloc(len);
+    size_t got;
+    ck_assert_ptr_nonnull(buf);
+    nf_unmount(w->nf);
+    world_mount(w);
+    struct nf_file *file = open_file(w, "f");
+    nf_counters(w->nf, &before);
+    assert_ok(nf_read(file, off, buf, len, &got));
+    nf_counters(w->nf, &after);
+    ck_assert_uint_eq(got, len);
+    for (size_t i = 0; i < len; i++) {
+        ck_assert_uint_eq(buf[i], (uint8_t)((off + i) * 7 >> 3));
+    }
+    nf_close(file);
+    free(buf);
+    return after.device.batches - before.device.batches;
+}
+
+START_TEST(pages_side_by_side_are_read_in_one_batch)
+{
+    enum { LEN = 1000000 };
+    static const enum nf_profile profiles[] = {NF_PROFILE_NATIVE,
+                                               NF_PROFILE_MIRAGE};
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        world_open(&w, profiles[i], 4096, 4096, 1 << 20);
+        struct nf_file *file = open_file(&w, "f");
+        uint8_t *data = malloc(LEN);
+        ck_assert_ptr_nonnull(data);
+        for (size_t k = 0; k < LEN; k++) {
+            data[k] = (uint8_t)(k * 7 >> 3);
+        }
+        assert_ok(nf_write(file, 0, data, LEN));
+        assert_ok(nf_sync(w.nf));
+        nf_close(file);
+        free(data);
+        /* Two nodes and the pages: two, then 245, at most 64 a batch. */
+        ck_assert_uint_le(batches_to_read(&w, 300000, 4096), 3);
+        ck_assert_uint_le(batches_to_read(&w, 0, LEN), 2 + 4 + 1);
+        world_close(&w);
+    }
+}
+END_TEST
+
 UNIT_MAIN("notafs/promises", appending_a_page_is_one_batch_and_one_flush,
           small_files_live_in_the_table, nothing_changed_is_nothing_written,
           mounting_a_tebibyte_reads_few_pages, memory_is_bounded_by_the_cache,
           too_small_a_cache_is_refused, a_hundred_times_full_and_empty,
           removing_and_truncating_work_on_a_full_disk,
-          sizes_beyond_the_format_are_refused)
+          sizes_beyond_the_format_are_refused,
+          pages_side_by_side_are_read_in_one_batch)
