@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the tests of stores share: opening on files that can fail, paths from
- * text, trees checked against a plain map. */
+ * text. */
 #ifndef TESTS_PACK_KIT_H
 #define TESTS_PACK_KIT_H
 
@@ -26,36 +26,7 @@ struct pk_slice kit_text(const char *text);
 int kit_commit(struct pk_tree *tree, const struct pk_digest *parent,
                int64_t date, struct pk_digest *ret_hash);
 
-/* A map from paths to contents, in no order. */
-struct kit_map {
-    struct kit_item {
-        char path[48];
-        uint32_t len;
-        uint64_t seed; /* of the contents */
-    } * items;
-    size_t n;
-    size_t cap;
-};
-
 /* Contents for a seed, into buf of len bytes. */
 void kit_contents(uint64_t seed, uint32_t len, uint8_t *buf);
-
-/* Bind in the map as a tree does: what is in the way goes. */
-void kit_map_set(struct kit_map *map, const char *path, uint32_t len,
-                 uint64_t seed);
-
-/* Unbind a path and all below it. */
-void kit_map_remove(struct kit_map *map, const char *path);
-const struct kit_item *kit_map_find(const struct kit_map *map,
-                                    const char *path);
-void kit_map_copy(const struct kit_map *from, struct kit_map *to);
-void kit_map_deinit(struct kit_map *map);
-
-/* A tree built from the map, from nothing. */
-int kit_map_build(const struct kit_map *map, struct pk_repo *repo,
-                  struct pk_tree **ret_tree);
-
-/* Every binding of tree is in the map, and the other way round. */
-void kit_map_compare(const struct kit_map *map, struct pk_tree *tree);
 
 #endif
