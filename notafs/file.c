@@ -9,13 +9,13 @@
 
 /* ---- Open and close ------------------------------------------------- */
 
-static int create(struct nf *nf, struct nf_path path, struct nf_inode **ret)
+static int create(struct nf *nf, struct nf_at at, struct nf_inode **ret)
 {
     struct nf_place place;
     struct nf_rec rec;
     struct nf_time now = nf_now(nf);
     struct nf_resolve how = {true, nf->format->mirage_times, now, 0};
-    int err = nf_resolve(nf, path, &how, &place);
+    int err = nf_resolve(nf, at, &how, &place);
     if (err != 0) {
         return err;
     }
@@ -33,7 +33,7 @@ static int create(struct nf *nf, struct nf_path path, struct nf_inode **ret)
     nf->counts.files++;
     err = nf_inode_changed(nf, *ret);
     if (err == 0) {
-        err = nf_touch_parent(nf, path, now);
+        err = nf_touch_parent(nf, at, now);
     }
     if (err != 0) {
         nf_inode_unref(nf, *ret);
@@ -42,12 +42,12 @@ static int create(struct nf *nf, struct nf_path path, struct nf_inode **ret)
 }
 
 /* Empty a file that exists, as a new one in its place would be. */
-static int empty(struct nf *nf, struct nf_path path, struct nf_inode *inode)
+static int empty(struct nf *nf, struct nf_at at, struct nf_inode *inode)
 {
     struct nf_place place;
     struct nf_time now = nf_now(nf);
     struct nf_resolve how = {false, nf->format->mirage_times, now, 0};
-    int err = nf_resolve(nf, path, &how, &place);
+    int err = nf_resolve(nf, at, &how, &place);
     if (err == 0) {
         err = nf_inode_free(nf, inode);
     }
@@ -55,13 +55,13 @@ static int empty(struct nf *nf, struct nf_path path, struct nf_inode *inode)
     return err == 0 ? nf_inode_changed(nf, inode) : err;
 }
 
-/* The inode of path, and whether it is new. */
-static int open_inode(struct nf *nf, struct nf_path path, uint32_t flags,
+/* The inode that at leads to, and whether it is new. */
+static int open_inode(struct nf *nf, struct nf_at at, uint32_t flags,
                       struct nf_inode **ret)
 {
     static const struct nf_resolve just_look;
     struct nf_place place;
-    int err = nf_resolve(nf, path, &just_look, &place);
+    int err = nf_resolve(nf, at, &just_look, &place);
     if (err == 0 && place.len == 0) {
         err = NF_EISDIR;
     }
@@ -77,10 +77,10 @@ static int open_inode(struct nf *nf, struct nf_path path, uint32_t flags,
         (!exists && (err != NF_ENOENT || (flags & NF_OPEN_CREATE) == 0))) {
         return err;
     }
-    uint64_t changes = exists ? 2 : 1 + nf_path_missing(nf, path);
+    uint64_t changes = exists ? 2 : 1 + nf_path_missing(nf, at);
     err = nf_txn_begin(nf, nf->format->table_need(nf, changes), exists);
     if (err == 0) {
-        err = exists ? empty(nf, path, *ret) : create(nf, path, ret);
+        err = exists ? empty(nf, at, *ret) : create(nf, at, ret);
         if (err != 0) {
             (void)nf_txn_fail(nf, err);
         }
@@ -91,22 +91,22 @@ static int open_inode(struct nf *nf, struct nf_path path, uint32_t flags,
     return err;
 }
 
-int nf_open(struct nf *nf, struct nf_path path, uint32_t flags,
-            struct nf_file **ret)
+int nf_open_at(struct nf *nf, struct nf_at at, uint32_t flags,
+               struct nf_file **ret)
 {
     const uint32_t known =
         NF_OPEN_CREATE | NF_OPEN_EXCLUSIVE | NF_OPEN_TRUNCATE;
     if ((flags & ~known) != 0) {
-        return nf_fail_path(nf, NF_EINVAL, path);
+        return nf_fail_path(nf, NF_EINVAL, at.path);
     }
     struct nf_file *file = nf_calloc(&nf->mem, 1, sizeof(*file));
     if (file == NULL) {
         return nf_fail(nf, NF_ENOMEM, NF_NOWHERE, "file");
     }
-    int err = open_inode(nf, path, flags, &file->inode);
+    int err = open_inode(nf, at, flags, &file->inode);
     if (err != 0) {
         nf_free(&nf->mem, file, sizeof(*file));
-        return nf_fail_path(nf, err, path);
+        return nf_fail_path(nf, err, at.path);
     }
     file->nf = nf;
     *ret = file;

@@ -40,13 +40,13 @@ static bool at_end(struct nf_path path)
     return next_segment(&path, &name) == 0;
 }
 
-uint64_t nf_path_missing(struct nf *nf, struct nf_path path)
+uint64_t nf_path_missing(struct nf *nf, struct nf_at at)
 {
-    uint64_t dir = NF_ROOT_DIR;
+    uint64_t dir = at.dir;
     uint64_t n = 0;
     const char *name;
     size_t len;
-    while ((len = next_segment(&path, &name)) > 0) {
+    while ((len = next_segment(&at.path, &name)) > 0) {
         struct nf_rec rec;
         if (n > 0 || nf->format->table_get(nf, dir, name, len, &rec) != 0) {
             n++;
@@ -68,11 +68,12 @@ static int make_dir(struct nf *nf, uint64_t dir, const char *name, size_t len,
     return nf->format->table_put(nf, dir, name, len, ret);
 }
 
-int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
+int nf_resolve(struct nf *nf, struct nf_at at, const struct nf_resolve *how,
                struct nf_place *ret)
 {
+    struct nf_path path = at.path;
     struct nf_path rest = path;
-    struct nf_place place = {NF_ROOT_DIR, "", 0};
+    struct nf_place place = {at.dir, "", 0};
     /* All names first: with make, nothing may be refused half-way. */
     while (rest.len > 0) {
         if (next_segment(&rest, &place.name) > nf->format->max_name_bytes(nf)) {
@@ -114,9 +115,10 @@ int nf_resolve(struct nf *nf, struct nf_path path, const struct nf_resolve *how,
     }
 }
 
-int nf_touch_parent(struct nf *nf, struct nf_path path, struct nf_time time)
+int nf_touch_parent(struct nf *nf, struct nf_at at, struct nf_time time)
 {
     static const struct nf_resolve just_look;
+    struct nf_path path = at.path;
     struct nf_place place;
     struct nf_rec rec;
     if (nf->format->mirage_times) {
@@ -128,7 +130,8 @@ int nf_touch_parent(struct nf *nf, struct nf_path path, struct nf_time time)
     while (path.len > 0 && path.p[path.len - 1] != '/') {
         path.len--;
     }
-    int err = nf_resolve(nf, path, &just_look, &place);
+    at.path = path;
+    int err = nf_resolve(nf, at, &just_look, &place);
     if (err != 0 || place.len == 0) {
         return err;
     }
@@ -161,7 +164,7 @@ static int rec_at(struct nf *nf, const struct nf_place *place,
     if (place->len == 0) {
         memset(ret, 0, sizeof(*ret));
         ret->type = NF_TYPE_DIR;
-        ret->id = NF_ROOT_DIR;
+        ret->id = place->dir;
         return 0;
     }
     int err =
@@ -178,21 +181,21 @@ static int rec_at(struct nf *nf, const struct nf_place *place,
 }
 
 /* The record that a path leads to, and its place. */
-static int locate(struct nf *nf, struct nf_path path,
-                  struct nf_place *ret_place, struct nf_rec *ret_rec)
+static int locate(struct nf *nf, struct nf_at at, struct nf_place *ret_place,
+                  struct nf_rec *ret_rec)
 {
     static const struct nf_resolve just_look;
-    int err = nf_resolve(nf, path, &just_look, ret_place);
+    int err = nf_resolve(nf, at, &just_look, ret_place);
     return err == 0 ? rec_at(nf, ret_place, ret_rec) : err;
 }
 
-int nf_stat(struct nf *nf, struct nf_path path, struct nf_stat *ret)
+int nf_stat_at(struct nf *nf, struct nf_at at, struct nf_stat *ret)
 {
     struct nf_place place;
     struct nf_rec rec;
-    int err = locate(nf, path, &place, &rec);
+    int err = locate(nf, at, &place, &rec);
     if (err != 0) {
-        return nf_fail_path(nf, err, path);
+        return nf_fail_path(nf, err, at.path);
     }
     rec_stat(&rec, ret);
     return 0;
@@ -215,11 +218,11 @@ static int begin(struct nf *nf, uint64_t n, bool freeing)
     return nf_txn_begin(nf, nf->format->table_need(nf, n), freeing);
 }
 
-int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
+int nf_set_mtime_at(struct nf *nf, struct nf_at at, struct nf_time mtime)
 {
     struct nf_place place;
     struct nf_rec rec;
-    int err = locate(nf, path, &place, &rec);
+    int err = locate(nf, at, &place, &rec);
     if (err == 0 && (place.len == 0 || mtime.nsec >= 1000000000u)) {
         err = NF_EINVAL;
     }
@@ -227,7 +230,7 @@ int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
         err = begin(nf, 2, false);
     }
     if (err != 0) {
-        return nf_fail_path(nf, err, path);
+        return nf_fail_path(nf, err, at.path);
     }
     if (rec.type == NF_TYPE_DIR) {
         rec.mtime = mtime;
@@ -241,34 +244,35 @@ int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
             nf_inode_unref(nf, inode);
         }
     }
-    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, path));
+    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, at.path));
 }
 
-int nf_mkdir(struct nf *nf, struct nf_path path)
+int nf_mkdir_at(struct nf *nf, struct nf_at at)
 {
     struct nf_place place;
     struct nf_rec rec;
-    int err = locate(nf, path, &place, &rec);
+    int err = locate(nf, at, &place, &rec);
     if (err == 0) {
-        return rec.type == NF_TYPE_DIR ? 0 : nf_fail_path(nf, NF_EEXIST, path);
+        return rec.type == NF_TYPE_DIR ? 0
+                                       : nf_fail_path(nf, NF_EEXIST, at.path);
     }
     if (err != NF_ENOENT) {
-        return nf_fail_path(nf, err, path);
+        return nf_fail_path(nf, err, at.path);
     }
-    err = begin(nf, 1 + nf_path_missing(nf, path), false);
+    err = begin(nf, 1 + nf_path_missing(nf, at), false);
     if (err != 0) {
-        return nf_fail_path(nf, err, path);
+        return nf_fail_path(nf, err, at.path);
     }
     struct nf_time now = nf_now(nf);
     struct nf_resolve how = {true, nf->format->mirage_times, now, 0};
-    err = nf_resolve(nf, path, &how, &place);
+    err = nf_resolve(nf, at, &how, &place);
     if (err == 0) {
         err = make_dir(nf, place.dir, place.name, place.len, now, &rec);
     }
     if (err == 0) {
-        err = nf_touch_parent(nf, path, now);
+        err = nf_touch_parent(nf, at, now);
     }
-    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, path));
+    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, at.path));
 }
 
 /* Remove the file at a place, pages and all. */
@@ -354,11 +358,11 @@ static int dir_is_empty(struct nf *nf, uint64_t dir)
     return got == 1 ? NF_ENOTEMPTY : got;
 }
 
-int nf_remove(struct nf *nf, struct nf_path path, uint32_t flags)
+int nf_remove_at(struct nf *nf, struct nf_at at, uint32_t flags)
 {
     struct nf_place place;
     struct nf_rec rec;
-    int err = locate(nf, path, &place, &rec);
+    int err = locate(nf, at, &place, &rec);
     if (err == 0 &&
         (place.len == 0 || (flags & ~(uint32_t)NF_REMOVE_RECURSIVE) != 0)) {
         err = NF_EINVAL;
@@ -371,11 +375,11 @@ int nf_remove(struct nf *nf, struct nf_path path, uint32_t flags)
         err = begin(nf, 2, true);
     }
     if (err != 0) {
-        return nf_fail_path(nf, err, path);
+        return nf_fail_path(nf, err, at.path);
     }
     struct nf_time now = nf_now(nf);
     struct nf_resolve how = {false, nf->format->mirage_times, now, 0};
-    err = nf_resolve(nf, path, &how, &place);
+    err = nf_resolve(nf, at, &how, &place);
     if (err == 0 && rec.type == NF_TYPE_FILE) {
         err = remove_file(nf, &place);
     } else if (err == 0) {
@@ -386,9 +390,9 @@ int nf_remove(struct nf *nf, struct nf_path path, uint32_t flags)
         }
     }
     if (err == 0) {
-        err = nf_touch_parent(nf, path, now);
+        err = nf_touch_parent(nf, at, now);
     }
-    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, path));
+    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, at.path));
 }
 
 /* What stands at the target of a rename must be of the same type. */
@@ -432,8 +436,8 @@ static int move_record(struct nf *nf, const struct nf_place *a,
     return err;
 }
 
-int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
-              uint32_t flags)
+int nf_rename_at(struct nf *nf, struct nf_at from, struct nf_at to,
+                 uint32_t flags)
 {
     struct nf_resolve look = {false, false, {0, 0}, 0};
     struct nf_place a;
@@ -447,7 +451,7 @@ int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
         err = NF_EINVAL;
     }
     if (err != 0) {
-        return nf_fail_path(nf, err, from);
+        return nf_fail_path(nf, err, from.path);
     }
     look.avoid = rec.type == NF_TYPE_DIR ? rec.id : 0;
     err = nf_resolve(nf, to, &look, &b);
@@ -468,7 +472,7 @@ int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
         err = begin(nf, 3 + nf_path_missing(nf, to), false);
     }
     if (err != 0) {
-        return nf_fail_path(nf, err, to);
+        return nf_fail_path(nf, err, to.path);
     }
     struct nf_time now = nf_now(nf);
     struct nf_resolve how = {false, nf->format->mirage_times, now, 0};
@@ -495,7 +499,7 @@ int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
     if (err == 0) {
         err = nf_touch_parent(nf, to, now);
     }
-    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, to));
+    return err == 0 ? 0 : nf_txn_fail(nf, nf_fail_path(nf, err, to.path));
 }
 
 /* ---- Listing -------------------------------------------------------- */
@@ -508,12 +512,12 @@ struct nf_dir {
     size_t name_cap;
 };
 
-int nf_dir_open(struct nf *nf, struct nf_path path, struct nf_dir **ret)
+int nf_dir_open_at(struct nf *nf, struct nf_at at, struct nf_dir **ret)
 {
     struct nf_stat st;
-    int err = nf_stat(nf, path, &st);
+    int err = nf_stat_at(nf, at, &st);
     if (err == 0 && st.type != NF_TYPE_DIR) {
-        err = nf_fail_path(nf, NF_ENOTDIR, path);
+        err = nf_fail_path(nf, NF_ENOTDIR, at.path);
     }
     if (err != 0) {
         return err;
@@ -579,4 +583,49 @@ int nf_dir_next(struct nf_dir *dir, struct nf_dirent *ret)
     ret->name_len = dir->name_len;
     rec_stat(&rec, &ret->stat);
     return 1;
+}
+
+/* ---- From the root -------------------------------------------------- */
+
+static struct nf_at from_root(struct nf_path path)
+{
+    struct nf_at at = {NF_ROOT_DIR, path};
+    return at;
+}
+
+int nf_stat(struct nf *nf, struct nf_path path, struct nf_stat *ret)
+{
+    return nf_stat_at(nf, from_root(path), ret);
+}
+
+int nf_set_mtime(struct nf *nf, struct nf_path path, struct nf_time mtime)
+{
+    return nf_set_mtime_at(nf, from_root(path), mtime);
+}
+
+int nf_mkdir(struct nf *nf, struct nf_path path)
+{
+    return nf_mkdir_at(nf, from_root(path));
+}
+
+int nf_remove(struct nf *nf, struct nf_path path, uint32_t flags)
+{
+    return nf_remove_at(nf, from_root(path), flags);
+}
+
+int nf_rename(struct nf *nf, struct nf_path from, struct nf_path to,
+              uint32_t flags)
+{
+    return nf_rename_at(nf, from_root(from), from_root(to), flags);
+}
+
+int nf_dir_open(struct nf *nf, struct nf_path path, struct nf_dir **ret)
+{
+    return nf_dir_open_at(nf, from_root(path), ret);
+}
+
+int nf_open(struct nf *nf, struct nf_path path, uint32_t flags,
+            struct nf_file **ret)
+{
+    return nf_open_at(nf, from_root(path), flags, ret);
 }

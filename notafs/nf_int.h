@@ -624,14 +624,14 @@ struct nf_resolve {
     struct nf_time time;
     uint64_t avoid;
 };
-NF_MUST_USE int nf_resolve(struct nf *nf, struct nf_path path,
+NF_MUST_USE int nf_resolve(struct nf *nf, struct nf_at at,
                            const struct nf_resolve *how, struct nf_place *ret);
 
 /* Entries that must be made so that path exists. */
-uint64_t nf_path_missing(struct nf *nf, struct nf_path path);
+uint64_t nf_path_missing(struct nf *nf, struct nf_at at);
 
 /* native: the directory that holds an entry changed. */
-NF_MUST_USE int nf_touch_parent(struct nf *nf, struct nf_path path,
+NF_MUST_USE int nf_touch_parent(struct nf *nf, struct nf_at at,
                                 struct nf_time time);
 
 /* Remember which file the last error is about. Returns err. */

@@ -343,6 +343,34 @@ NF_MUST_USE int nf_seek_hole(struct nf_file *file, uint64_t off, uint64_t *ret);
 NF_MUST_USE int nf_set_compression(struct nf_file *file,
                                    enum nf_compression compression);
 
+/* ---- From a directory ----------------------------------------------- */
+
+/*
+ * A path that begins in the directory with that id (nf_stat.id), so that who
+ * knows the directory need not walk down to it again. The calls below are those
+ * of the same names, except that:
+ * - the directory must exist: nothing is told apart from an empty one;
+ * - what is done directly in it leaves its own mtime alone (nf_set_mtime_at);
+ * - nf_rename_at finds out that a directory would go into itself only below
+ *   to.dir; that to.dir itself is not inside is the caller's to know.
+ */
+struct nf_at {
+    uint64_t dir;
+    struct nf_path path;
+};
+
+NF_MUST_USE int nf_stat_at(struct nf *nf, struct nf_at at, struct nf_stat *ret);
+NF_MUST_USE int nf_set_mtime_at(struct nf *nf, struct nf_at at,
+                                struct nf_time mtime);
+NF_MUST_USE int nf_mkdir_at(struct nf *nf, struct nf_at at);
+NF_MUST_USE int nf_remove_at(struct nf *nf, struct nf_at at, uint32_t flags);
+NF_MUST_USE int nf_rename_at(struct nf *nf, struct nf_at from, struct nf_at to,
+                             uint32_t flags);
+NF_MUST_USE int nf_dir_open_at(struct nf *nf, struct nf_at at,
+                               struct nf_dir **ret);
+NF_MUST_USE int nf_open_at(struct nf *nf, struct nf_at at, uint32_t flags,
+                           struct nf_file **ret);
+
 /* ---- Generations ---------------------------------------------------- */
 
 struct nf_generation {
