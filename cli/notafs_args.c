@@ -50,6 +50,10 @@ static const struct option_row {
                     "verify everything before starting"},
     [CLI_NO_VERIFY] = {"no-verify", 0, FLAG, NULL,
                        "do not, even where that is the default (mirage)"},
+    [CLI_FOREGROUND] = {"foreground", 'f', FLAG, NULL,
+                        "stay in the foreground"},
+    [CLI_WITH] = {"options", 'o', TEXT, "LIST",
+                  "ro, commit=SECONDS, ... as the manual lists them"},
     [CLI_HELP] = {"help", 'h', FLAG, NULL, "show this help"},
 };
 
@@ -87,6 +91,12 @@ static int set_option(struct cli *cli, enum cli_option option, const char *text)
 {
     const struct option_row *row = &rows[option];
     struct cli_value *value = &cli->options[option];
+    if (option == CLI_WITH && value->text != NULL) {
+        size_t len = strlen(value->text) + strlen(text) + 2;
+        char *both = cli_alloc(len); /* until the program ends */
+        snprintf(both, len, "%s,%s", value->text, text);
+        text = both;
+    }
     value->text = text == NULL ? "" : text;
     bool fine = true;
     if (row->kind == SIZE) {

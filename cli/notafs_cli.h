@@ -51,6 +51,8 @@ enum cli_option {
     CLI_CACHE_SIZE,
     CLI_VERIFY,
     CLI_NO_VERIFY,
+    CLI_FOREGROUND,
+    CLI_WITH,
     CLI_HELP,
     CLI_N_OPTIONS,
 };
@@ -309,5 +311,6 @@ int cli_verb_scrub(struct cli *cli);
 int cli_verb_salvage(struct cli *cli);
 int cli_verb_map(struct cli *cli);
 int cli_verb_generations(struct cli *cli);
+int cli_verb_mount(struct cli *cli);
 
 #endif

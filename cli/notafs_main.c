@@ -105,6 +105,16 @@ static const struct cli_verb verbs[] = {
      "make a disk larger or smaller (native)",
      "Without SIZE: as large as the device. An image file gets that size, "
      "too."},
+    {"mount", "IMAGE DIRECTORY", 2, 2,
+     (CLI_MOUNT_OPTIONS & ~CLI_BIT(CLI_DISK)) | CLI_BIT(CLI_FOREGROUND) |
+         CLI_BIT(CLI_WITH),
+     STATUSES, cli_verb_mount, "mount a disk as a file system (Linux, FUSE)",
+     "Returns when the mount is ready; umount(8) ends it. Options after -o:\n"
+     "  ro              change nothing\n"
+     "  generation=N    show generation N, read-only\n"
+     "  commit=SECONDS  commit at least so often (default: 5; 0: only fsync)\n"
+     "  uid= gid= umask=  owner and permissions of what has none recorded\n"
+     "  allow_other, noexec and others of mount.fuse(8)"},
     {"set-compression", "PATH lz4|none", 2, 2, CLI_MOUNT_OPTIONS, STATUSES,
      cli_verb_set_compression, "store a file with or without LZ4 (native)",
      NULL},

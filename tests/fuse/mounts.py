@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: ISC
+"""What the tests of mounts share, on top of those of the programs.
+
+They mount for real: as root, with /dev/fuse. Where that is not to be had they
+are skipped with a line that says so, or fail if NOTAFS_REQUIRE_FUSE is set.
+"""
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "cli"))
+
+import support  # noqa: E402
+
+NOTAPACK = os.path.join(os.path.dirname(support.NOTAFS), "notapack")
+PATIENCE = 60  # seconds that a mount or its end may take before it hangs
+
+
+def available():
+    return os.path.exists("/dev/fuse") and os.geteuid() == 0
+
+
+def main(names):
+    if not available():
+        if os.environ.get("NOTAFS_REQUIRE_FUSE"):
+            print("NOTAFS_REQUIRE_FUSE is set: no /dev/fuse, or not root")
+            sys.exit(1)
+        print("SKIPPED all: no /dev/fuse, or not root")
+        sys.exit(77)
+    support.main(names)
+
+
+def wait_until(what, *args):
+    end = time.monotonic() + PATIENCE
+    while not what(*args):
+        if time.monotonic() > end:
+            raise AssertionError("waited for %s%r" % (what.__name__, args))
+        time.sleep(0.01)
+
+
+class Mount:
+    """A mount in the foreground of a child, at self.dir."""
+
+    def __init__(self, command, directory):
+        self.dir = os.path.abspath(directory)
+        os.makedirs(self.dir, exist_ok=True)
+        self.errors = open(self.dir + ".stderr", "ab")
+        self.daemon = subprocess.Popen([*command, self.dir],
+                                       stderr=self.errors, env=support.ENV)
+        wait_until(self.is_up)
+        if self.daemon.poll() is not None:
+            self.errors.close()
+            raise AssertionError("no mount: " + self.told())
+
+    def is_up(self):
+        return self.daemon.poll() is not None or os.path.ismount(self.dir)
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def told(self):
+        with open(self.dir + ".stderr", encoding="utf-8") as file:
+            return file.read()
+
+    def unmount(self, status=0):
+        subprocess.run(["umount", self.dir], check=True)
+        self.end(status)
+
+    def end(self, status=0):
+        support.same(self.daemon.wait(PATIENCE), status)
+        self.errors.close()
+
+    def terminate(self):
+        self.daemon.send_signal(signal.SIGTERM)
+        self.end()
+
+    def kill(self):
+        self.daemon.kill()
+        self.end(-signal.SIGKILL)
+        subprocess.run(["umount", "-l", self.dir], check=True)
+
+    def clear(self):
+        """After a failure: leave nothing behind."""
+        if self.daemon.poll() is None:
+            self.daemon.kill()
+            self.daemon.wait()
+        subprocess.run(["umount", "-l", self.dir], check=False,
+                       stderr=subprocess.DEVNULL)
+        self.errors.close()
+
+
+@contextlib.contextmanager
+def image(disk, options="", directory="mnt"):
+    """The disk mounted; unmounted at the end unless the case did so."""
+    command = [support.NOTAFS, "mount", "-f", disk]
+    mount = Mount(command + (["-o", options] if options else []), directory)
+    try:
+        yield mount
+        if mount.daemon.poll() is None:
+            mount.unmount()
+    finally:
+        mount.clear()
+
+
+def sh(script, *args, status=0):
+    """A shell script, which stops at the first failure; what it printed."""
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script, "sh", *args],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=300, check=False, env=support.ENV)
+    if done.returncode != status:
+        raise AssertionError("status %d, not %d, of\n%s\n%s" % (
+            done.returncode, status, script,
+            done.stdout.decode(errors="replace")[-3000:]))
+    return done.stdout.decode(errors="replace")
