@@ -35,6 +35,7 @@ struct pk_vfs_notafs {
     struct file *files;
     struct lock *locks;
     uint64_t removed; /* last number given out */
+    int half_done;    /* why a change stopped half-way: it must not commit */
     size_t root_len;
     char path[PATH_MAX_LEN]; /* the root, then scratch */
     char other[PATH_MAX_LEN];
@@ -198,19 +199,32 @@ static int put_aside(struct pk_vfs_notafs *vfs, struct nf_path path)
     return err;
 }
 
+/* A target that is not open is replaced at once: all or nothing. */
 static int vfs_rename(void *ctx, const char *from, const char *to)
 {
     struct pk_vfs_notafs *vfs = ctx;
+    struct nf_stat st;
     struct nf_path a;
     struct nf_path b;
     int err = path_of(vfs, vfs->path, to, &b);
-    if (err == 0) {
+    if (err != 0) {
+        return err;
+    }
+    err = nf_stat(vfs->nf, b, &st);
+    const bool aside = err == 0 && is_open(vfs, st.id);
+    if (aside) {
         err = put_aside(vfs, b);
     }
-    if (err == 0 || err == NF_ENOENT) {
+    if (err == 0 || nf_err_class(err) == NF_ENOENT) {
         err = path_of(vfs, vfs->other, from, &a);
     }
-    return err == 0 ? nf_rename(vfs->nf, a, b, NF_RENAME_NOREPLACE) : err;
+    if (err == 0) {
+        err = nf_rename(vfs->nf, a, b, 0);
+        if (err != 0 && aside) {
+            vfs->half_done = err; /* the old file has lost its name */
+        }
+    }
+    return err;
 }
 
 static int vfs_remove(void *ctx, const char *name)
@@ -269,10 +283,11 @@ static int vfs_order(void *ctx)
 static int vfs_commit(void *ctx)
 {
     struct pk_vfs_notafs *vfs = ctx;
-    int err = nf_sync(vfs->nf);
+    int err = vfs->half_done != 0 ? vfs->half_done : nf_sync(vfs->nf);
     if (err != 0) {
         int aborted = nf_abort(vfs->nf);
         (void)aborted; /* the first error is the one to tell */
+        vfs->half_done = 0;
     }
     return err;
 }

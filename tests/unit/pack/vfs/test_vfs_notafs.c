@@ -183,5 +183,72 @@ START_TEST(locks_exclude_each_other)
 }
 END_TEST
 
+/* Append to a file, commit after commit, until the disk has no room. */
+static void fill(struct world *w, const char *name, size_t step)
+{
+    static const uint8_t bytes[PAGE];
+    void *file = open_file(w, name);
+    uint64_t end;
+    int err = 0;
+    while (err == 0) {
+        assert_ok(w->vfs.ops->size(w->vfs.ctx, file, &end));
+        err = w->vfs.ops->write(w->vfs.ctx, file, end, bytes, step);
+        if (err == 0) {
+            assert_ok(w->vfs.ops->commit(w->vfs.ctx));
+        }
+    }
+    assert_err(err, NF_ENOSPC);
+    assert_ok(w->vfs.ops->close(w->vfs.ctx, file));
+}
+
+/* Put new files in the place of one, on a disk that gets full: what is there
+ * after a failure and a commit is one of them, whole. */
+static void full_disk_keeps_a_name(bool is_open, size_t step)
+{
+    struct world w;
+    void *old = NULL;
+    char text[] = "text 0";
+    int err = 0;
+    world_open(&w, NF_PROFILE_NATIVE);
+    put(&w, "branches", text);
+    assert_ok(w.vfs.ops->commit(w.vfs.ctx));
+    fill(&w, "filler", step);
+    old = is_open ? open_file(&w, "branches") : NULL;
+    for (int i = 0; i < 64 && err == 0; i++) {
+        char name[] = {'t', (char)('0' + i), '\0'};
+        void *file = NULL;
+        err = w.vfs.ops->open(w.vfs.ctx, name, PK_VFS_WRITE | PK_VFS_CREATE,
+                              &file);
+        if (err == 0) {
+            err = w.vfs.ops->write(w.vfs.ctx, file, 0, (uint8_t *)"new", 3);
+            assert_ok(w.vfs.ops->close(w.vfs.ctx, file));
+        }
+        if (err == 0) {
+            err = w.vfs.ops->rename(w.vfs.ctx, name, "branches");
+        }
+    }
+    const int commit_err = w.vfs.ops->commit(w.vfs.ctx);
+    ck_assert(commit_err == 0 || commit_err == NF_ENOSPC);
+    if (old != NULL) {
+        (void)w.vfs.ops->close(w.vfs.ctx, old);
+    }
+    world_unmount(&w);
+    world_mount(&w);
+    void *file = NULL;
+    assert_ok(w.vfs.ops->open(w.vfs.ctx, "branches", 0, &file));
+    assert_ok(w.vfs.ops->close(w.vfs.ctx, file));
+    world_close(&w);
+}
+
+START_TEST(full_disk_keeps_names)
+{
+    for (size_t step = 64; step <= PAGE; step += 64) {
+        full_disk_keeps_a_name(false, step);
+        full_disk_keeps_a_name(true, step);
+    }
+}
+END_TEST
+
 UNIT_MAIN("pack/vfs/vfs_notafs", commits, open_files_outlive_their_names,
-          crash_leaves_no_removed_file, locks_exclude_each_other)
+          crash_leaves_no_removed_file, locks_exclude_each_other,
+          full_disk_keeps_names)
