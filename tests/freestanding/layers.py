@@ -16,7 +16,7 @@ CORE_FOREIGN = {"notafs/checksum.c": {"xxhash.h"}}
 
 # layer: (folder, its public headers, layers below that it may include)
 CORE = {
-    "platform": ("notafs/platform", ["platform.h", "err.def"], []),
+    "platform": ("notafs/platform", ["platform.h", "err.def", "mem_arena.h"], []),
     "blockdev": ("notafs/blockdev", ["blockdev.h", "bd_mem.h"], ["platform"]),
     "notafs": ("notafs", ["notafs.h"], ["platform", "blockdev"]),
     "vfs": ("pack/vfs", ["vfs.h", "vfs_notafs.h"], ["platform"]),
