@@ -314,18 +314,16 @@ int pk_index_replace(struct pk_index *index)
 {
     struct pk_ctx *ctx = index->ctx;
     struct pk_index_header header = {.len = 0};
-    struct pk_file file = {0};
     uint8_t raw[PK_INDEX_HEADER_LEN];
-    int err =
-        pk_file_open(ctx, index->vfs, "index/log_tmp",
-                     PK_VFS_WRITE | PK_VFS_CREATE | PK_VFS_TRUNCATE, &file);
+    int err = pk_file_open(ctx, index->vfs, "index/log_tmp",
+                           PK_VFS_WRITE | PK_VFS_CREATE | PK_VFS_TRUNCATE,
+                           &index->log_file);
 
     if (err == 0) {
         pk_index_header_encode(&header, raw);
-        err = pk_file_write(&file, 0, raw, sizeof(raw));
+        err = pk_file_write(&index->log_file, 0, raw, sizeof(raw));
     }
     if (err == 0) {
-        index->log_file = file;
         index->flushed = 0;
         err = index_write_log(index);
     }

@@ -322,9 +322,11 @@ static int check_entry(void *arg, const struct pk_binding *binding)
     if (err == NF_EC_NO_OBJECT && binding->off < store->control.suffix_start) {
         return 0;
     }
+    if (err == NF_ENOMEM || nf_err_class(err) == NF_EIO) {
+        return check_failed(checker, err, binding->off);
+    }
     if (err != 0) {
-        return check_tell(checker, err == NF_ENOMEM ? err : NF_EC_INDEX,
-                          "index", binding->off,
+        return check_tell(checker, NF_EC_INDEX, "index", binding->off,
                           "entry of an object that is not there");
     }
     equal = memcmp(&head.hash, &binding->hash, sizeof(head.hash)) == 0 &&
@@ -351,11 +353,15 @@ static int check_branches(struct pk_checker *checker)
         struct pk_binding binding;
         struct pk_digest hash;
 
-        if (pk_branches_hash(&store->branches, i, &hash) &&
-            pk_index_find(&store->index, &hash, &binding) != 0) {
+        if (pk_branches_hash(&store->branches, i, &hash)) {
+            err = pk_index_find(&store->index, &hash, &binding);
+        }
+        if (err == NF_EC_NO_OBJECT) {
             err = check_tell(checker, NF_EC_NO_COMMIT, "store.branches",
                              store->branches.table[i].pos,
                              "branch without commit");
+        } else if (err != 0) {
+            err = check_failed(checker, err, NF_NOWHERE);
         }
     }
     return err;

@@ -273,6 +273,10 @@ static int repair_index(struct repair *r)
                             UINT64_MAX, false, &r->old);
     bool readable = err == 0;
 
+    if (err == NF_ENOMEM) {
+        (void)pk_index_close(&r->old); /* it says nothing about the store */
+        return err;
+    }
     /* The new one takes the old one's place when it is complete. */
     memset(&r->index, 0, sizeof(r->index));
     err = pk_index_open_empty(&store->ctx, store->vfs, store->scheme.hash_len,
@@ -347,9 +351,12 @@ static int repair_branches(struct repair *r)
         struct pk_digest hash;
         struct pk_binding binding;
 
-        if (!pk_branches_hash(&store->branches, i, &hash) ||
-            pk_index_find(&r->index, &hash, &binding) == 0) {
+        if (!pk_branches_hash(&store->branches, i, &hash)) {
             continue;
+        }
+        err = pk_index_find(&r->index, &hash, &binding);
+        if (err != NF_EC_NO_OBJECT) {
+            continue; /* it is there, or nobody knows: then err ends it */
         }
         err = repair_tell(r, NF_EC_NO_COMMIT, "store.branches",
                           store->branches.table[i].pos, "branch parked");

@@ -20,16 +20,32 @@ struct trial {
     uint32_t n_commits;
 };
 
+/* What could not be read or held says nothing about the store. */
+static bool trial_is_moot(int err)
+{
+    return err == NF_ENOMEM || nf_err_class(err) == NF_EIO;
+}
+
+static int trial_finding(void *arg, const struct pk_finding *finding)
+{
+    (void)arg;
+    return trial_is_moot(finding->err) ? finding->err : 0;
+}
+
 static int trial_commit(void *arg, const struct pk_binding *binding)
 {
     struct trial *trial = arg;
     struct pk_store *store = trial->checker.store;
     uint8_t kind;
     uint64_t off;
+    int err;
 
-    if (!pk_kind_is_commit(binding->kind) ||
-        pk_object_find(store, &binding->hash, true, &off, &kind) != 0) {
+    if (!pk_kind_is_commit(binding->kind)) {
         return 0;
+    }
+    err = pk_object_find(store, &binding->hash, true, &off, &kind);
+    if (err != 0) {
+        return trial_is_moot(err) ? err : 0;
     }
     if (trial->n_commits++ == DETECT_COMMITS) {
         return 1; /* enough */
@@ -58,6 +74,7 @@ static int trial_run(const struct nf_env *env, const struct pk_open *opts,
     }
     trial.checker.store = &repo->store;
     trial.checker.seen.ctx = &repo->store.ctx;
+    trial.checker.fn = trial_finding;
     trial.checker.budget = DETECT_OBJECTS;
     err = pk_index_each(&repo->store.index, trial_commit, &trial);
     fits = err >= 0 && trial.checker.stats.findings == 0 &&
