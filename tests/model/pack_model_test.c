@@ -129,13 +129,14 @@ static struct pk_path path_of(struct path *buf, const char *text)
     return buf->path;
 }
 
-/* One to three steps. Only the last names contents, unless names clash. */
-static void some_path(struct round *r, char *buf)
+/* One to three steps. Those of directories have other names than those of
+ * contents, unless names clash. */
+static void new_path(struct round *r, bool dir, char *buf)
 {
     const uint64_t depth = 1 + below(r, 3);
     size_t at = 0;
     for (uint64_t i = 0; i < depth; i++) {
-        const bool leaf = i + 1 == depth;
+        const bool leaf = i + 1 == depth && !dir;
         const unsigned n = (unsigned)below(r, leaf ? r->width : r->dirs);
         at += (size_t)sprintf(buf + at, "%s%s%u", i > 0 ? "/" : "",
                               r->clashes   ? "n"
@@ -144,6 +145,11 @@ static void some_path(struct round *r, char *buf)
                                            : "f",
                               n);
     }
+}
+
+static void some_path(struct round *r, char *buf)
+{
+    new_path(r, false, buf);
 }
 
 /* Something that is bound, more often than not. */
@@ -397,7 +403,7 @@ static void do_move(struct round *r)
     struct path b;
     struct map rest = {0};
     known_path(r, from);
-    some_path(r, to);
+    new_path(r, map_is_dir(&r->map, from), to);
     if (from[0] == '\0' || is_inside(from, to) || is_inside(to, from)) {
         return;
     }
@@ -441,7 +447,7 @@ static void do_graft(struct round *r)
     char to[MAP_PATH];
     struct path a;
     struct path b;
-    some_path(r, to);
+    new_path(r, true, to);
     if (commit == NULL || commit->map.n == 0) {
         return;
     }
@@ -681,16 +687,14 @@ static void do_merge(struct round *r)
         do_commit(r);
         sides[side] = r->head;
     }
+    if (nth + COMMITS <= r->n_commits + 1 || sides[0] == nth ||
+        sides[1] == nth) {
+        return; /* the base would be forgotten, or there is nothing to merge */
+    }
     struct commit *merged = commit_new(r);
     const struct commit *ours = commit_nth(r, sides[0]);
     const struct commit *theirs = commit_nth(r, sides[1]);
     base = commit_nth(r, nth);
-    if (base == NULL || ours == NULL || theirs == NULL || ours == base ||
-        theirs == base) {
-        r->n_commits--;
-        merged->nth = 0;
-        return;
-    }
     note("merge of %" PRIu64 " and %" PRIu64, ours->nth, theirs->nth);
     const struct pk_info info = {(int64_t)merged->nth, text_of("me"),
                                  text_of("merge")};
