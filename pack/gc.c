@@ -58,6 +58,18 @@ static int gc_check_allowed(struct pk_store *store, bool dry_run)
     return 0;
 }
 
+/* Does the suffix stay where it is? When the target is before it, in a volume.
+ * Upstream leaves a target that begins it there, too, which costs nothing but
+ * its next archiving, so that this is not done with a lower layer. */
+static bool gc_stays(const struct pk_store *store, uint64_t target)
+{
+    const struct pk_control *control = &store->control;
+
+    return control->status == PK_STATUS_GCED &&
+           (target < control->suffix_start ||
+            (target == control->suffix_start && control->volume_num == 0));
+}
+
 /* Where the commits to keep are; the highest is the target. */
 static int gc_find_commits(struct pk_gc *gc,
                            const struct pk_gc_options *options)
@@ -89,8 +101,9 @@ static int gc_find_commits(struct pk_gc *gc,
     }
     err = pk_commit_read(store, gc->target, &at);
     if (err == 0) {
-        gc->new_start =
-            nf_max_u64(gc->target + at.entry_len, store->control.suffix_start);
+        gc->new_start = gc_stays(store, gc->target)
+                            ? store->control.suffix_start
+                            : gc->target + at.entry_len;
         pk_commit_release(store, &at);
     }
     return err;

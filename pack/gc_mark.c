@@ -185,7 +185,9 @@ static int mark_end(struct pk_gc *gc, uint64_t end)
     gc->lowest = scan->off;
     scan->active = false;
     gc->stats.objects += gc->pass == PK_PASS_PREFIX;
-    return scan->off < gc->new_start ? pk_gc_out_take(gc, scan->off, end) : 0;
+    return scan->off < gc->new_start || scan->off == gc->target
+               ? pk_gc_out_take(gc, scan->off, end)
+               : 0;
 }
 
 static int mark_bad_at(struct pk_gc *gc, const struct pk_cursor *c,
