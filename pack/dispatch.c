@@ -5,10 +5,11 @@
  * object is the same bytes wherever it is found, but for the kind byte of the
  * GC target's parents.
  *
- * Heads of entries, which every inode's load reads for all its children, go
- * through lines: 4 KiB each, found by the offset's page. A line of the suffix
- * begins at a page, so that it serves what stands before its first use; one of
- * the prefix begins where it was asked for, as what is before may be a hole.
+ * Small reads go through lines: 4 KiB each, found by the offset's page. An
+ * inode is stored behind its children, whose heads every load of it reads, so
+ * a line of the suffix begins at a page and serves what stands before its first
+ * use; one of the prefix begins where it was asked for, as what is before may
+ * be a hole.
  */
 #include <string.h>
 
@@ -79,10 +80,12 @@ void pk_store_drop_lines(struct pk_store *store)
     for (size_t i = 0; i < store->n_lines; i++) {
         store->lines[i].off = NF_NOWHERE;
     }
+    pk_heads_clear(&store->heads);
 }
 
-int pk_store_read_head(struct pk_store *store, uint64_t off, uint8_t *buf,
-                       size_t len, size_t *ret_len)
+/* Load the line of off; *ret_p and *ret_len: what it holds from there on. */
+static int line_load(struct pk_store *store, uint64_t off,
+                     const uint8_t **ret_p, size_t *ret_len)
 {
     size_t i = (size_t)(off / LINE_LEN) & (store->n_lines - 1);
     struct pk_line *line = &store->lines[i];
@@ -91,29 +94,51 @@ int pk_store_read_head(struct pk_store *store, uint64_t off, uint8_t *buf,
     size_t got = 0;
     int err;
 
-    if (line->off != NF_NOWHERE && off >= line->off &&
-        off - line->off + len <= line->len) {
-        memcpy(buf, bytes + (off - line->off), len);
-        *ret_len = len;
-        return 0;
+    if (line->off == NF_NOWHERE || off < line->off ||
+        off - line->off >= line->len) {
+        if (off >= store->control.suffix_start) {
+            from =
+                nf_max_u64(off - off % LINE_LEN, store->control.suffix_start);
+        }
+        line->off = NF_NOWHERE;
+        err = pk_store_read(store, from, bytes, LINE_LEN, &got);
+        if (err != 0) {
+            return err;
+        }
+        line->off = from;
+        line->len = (uint32_t)got;
+        if (off - from >= got) {
+            return pk_store_fail(store, NF_EC_NO_OBJECT, off, "offset");
+        }
     }
-    if (off % LINE_LEN + len > LINE_LEN) {
+    *ret_p = bytes + (off - line->off);
+    *ret_len = line->len - (size_t)(off - line->off);
+    return 0;
+}
+
+int pk_store_read_near(struct pk_store *store, uint64_t off, uint8_t *buf,
+                       size_t len, size_t *ret_len)
+{
+    size_t done = 0;
+
+    if (len > LINE_LEN) {
         return pk_store_read(store, off, buf, len, ret_len);
     }
-    if (off >= store->control.suffix_start) {
-        from = nf_max_u64(off - off % LINE_LEN, store->control.suffix_start);
+    while (done < len) {
+        const uint8_t *p = NULL;
+        size_t n = 0;
+        int err = line_load(store, off + done, &p, &n);
+
+        if (err == NF_EC_NO_OBJECT && done > 0) {
+            break;
+        }
+        if (err != 0) {
+            return err;
+        }
+        n = n < len - done ? n : len - done;
+        memcpy(buf + done, p, n);
+        done += n;
     }
-    line->off = NF_NOWHERE;
-    err = pk_store_read(store, from, bytes, LINE_LEN, &got);
-    if (err != 0) {
-        return err;
-    }
-    line->off = from;
-    line->len = (uint32_t)got;
-    if (off - from >= got) {
-        return pk_store_fail(store, NF_EC_NO_OBJECT, off, "offset");
-    }
-    *ret_len = (size_t)nf_min_u64(len, got - (off - from));
-    memcpy(buf, bytes + (off - from), *ret_len);
+    *ret_len = done;
     return 0;
 }

@@ -373,6 +373,8 @@ int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
     struct pk_checker checker = {.store = store, .fn = fn, .arg = arg};
     int err;
 
+    pk_store_drop_lines(store); /* what is on disk is asked for */
+    pk_cache_forget(store);
     checker.seen.ctx = &store->ctx;
     err = pk_index_each(&store->index, check_entry, &checker);
     if (err == 0) {

@@ -148,8 +148,13 @@ static int store_find_layout(struct pk_store *store)
 static int store_open_cache(struct pk_store *store, size_t cache_len)
 {
     size_t n_lines = 4;
+    int err = pk_heads_init(&store->heads, &store->ctx, cache_len / 8,
+                            store->scheme.hash_len);
 
-    store->cache.max_len = cache_len;
+    if (err != 0) {
+        return err;
+    }
+    store->cache.max_len = cache_len - cache_len / 8;
     while (n_lines < 256 && n_lines * 4096 * 16 < cache_len) {
         n_lines *= 2;
     }
@@ -261,6 +266,7 @@ int pk_store_close(struct pk_store *store)
     nf_free(mem, store->line_bytes, store->n_lines * 4096);
     store->lines = NULL;
     store->line_bytes = NULL;
+    pk_heads_deinit(&store->heads, mem);
     return err;
 }
 

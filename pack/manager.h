@@ -15,6 +15,7 @@
 #include "pack/ctx.h"
 #include "pack/dict.h"
 #include "pack/entry.h"
+#include "pack/heads.h"
 #include "pack/index.h"
 #include "pack/lower.h"
 #include "pack/preimage.h"
@@ -64,6 +65,7 @@ struct pk_store {
     struct pk_line *lines;
     uint8_t *line_bytes;
     size_t n_lines;
+    struct pk_heads heads;
     struct pk_buf entry_buf; /* an entry being read */
     struct pk_buf scratch;   /* a pre-image or an entry being made */
     struct pk_gc *gc;        /* the collection that runs, or NULL */
@@ -117,11 +119,12 @@ uint64_t pk_store_end(const struct pk_store *store);
 NF_MUST_USE int pk_store_read(struct pk_store *store, uint64_t off,
                               uint8_t *buf, size_t len, size_t *ret_len);
 
-/* As pk_store_read, of at most PK_HEAD_MAX bytes, through the lines. */
-NF_MUST_USE int pk_store_read_head(struct pk_store *store, uint64_t off,
+/* As pk_store_read, through the lines: for what is small, or has neighbours
+ * that will be wanted, too. */
+NF_MUST_USE int pk_store_read_near(struct pk_store *store, uint64_t off,
                                    uint8_t *buf, size_t len, size_t *ret_len);
 
-/* Forget what the lines hold. */
+/* Forget lines and heads: what was read of the disk is to be read again. */
 void pk_store_drop_lines(struct pk_store *store);
 
 /* The file that an offset is read from, for messages. */

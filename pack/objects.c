@@ -28,13 +28,19 @@ int pk_object_head(struct pk_store *store, uint64_t off, struct pk_head *ret)
     if (off == NF_NOWHERE && store->partial) {
         return pk_store_blinded(store);
     }
+    if (pk_heads_find(&store->heads, off, ret)) {
+        return 0;
+    }
     err =
-        pk_store_read_head(store, off, raw, store->scheme.hash_len + 10, &len);
+        pk_store_read_near(store, off, raw, store->scheme.hash_len + 10, &len);
     if (err == 0 && !pk_head_decode(raw, len, store->scheme.hash_len, ret)) {
         err = pk_store_fail(store, NF_EC_ENTRY, off, "entry");
     }
     if (err == 0 && ret->len > PK_INT63_MAX - off) {
         err = pk_store_fail(store, NF_EC_ENTRY, off, "length");
+    }
+    if (err == 0) {
+        pk_heads_put(&store->heads, off, ret);
     }
     return err;
 }
@@ -53,7 +59,7 @@ static int object_read_on(struct pk_store *store, uint64_t off, size_t want)
         if (p == NULL) {
             return pk_fail_mem(&store->ctx);
         }
-        err = pk_store_read(store, off + at, p, want - at, &got);
+        err = pk_store_read_near(store, off + at, p, want - at, &got);
         buf->len = at + got;
         if (err == NF_EC_NO_OBJECT && at > 0) {
             buf->len = at;
@@ -450,6 +456,7 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
 {
     struct pk_buf *out = &store->scratch;
     struct pk_binding binding = {.hash = *hash, .kind = kind};
+    struct pk_head head;
     int err = pk_store_writable(store);
 
     if (err != 0) {
@@ -479,6 +486,9 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
     }
     if (err != 0) {
         return err; /* at worst a stored object that nothing names */
+    }
+    if (pk_head_decode(out->p, out->len, store->scheme.hash_len, &head)) {
+        pk_heads_put(&store->heads, binding.off, &head);
     }
     store->counters.objects_appended++;
     store->counters.inodes_appended += kind == 'R' || kind == 'O';
