@@ -19,6 +19,7 @@
 
 #include "notafs/platform/assert.h"
 #include "pack/objects.h"
+#include "pack/sort.h"
 #include "pack/trail.h"
 
 static int inode_bad(struct pk_store *store, uint64_t off, const char *what)
@@ -141,14 +142,59 @@ int pk_inode_decode(struct pk_store *store, const uint8_t *p, size_t len,
     return 0;
 }
 
+/* A varint of what was decoded before. */
+static uint64_t known_varint(const uint8_t **p)
+{
+    uint64_t v = 0;
+    unsigned shift = 0;
+
+    for (; **p >= 128; (*p)++, shift += 7) {
+        v |= (uint64_t)(**p & 127) << shift;
+    }
+    return v | (uint64_t) * (*p)++ << shift;
+}
+
+/* The step of the binding that begins at *p, which goes behind it. */
+static struct pk_slice known_step(const struct pk_store *store,
+                                  const uint8_t **p)
+{
+    uint8_t tag = *(*p)++;
+    uint64_t v = known_varint(p);
+    struct pk_slice step;
+
+    if (tag < 6) {
+        return pk_dict_string(&store->dict, v);
+    }
+    step = (struct pk_slice){*p, (size_t)v};
+    *p += v;
+    return step;
+}
+
 void pk_inode_slot(const struct pk_store *store, const struct pk_inode *inode,
                    uint32_t i, struct pk_slot *ret)
 {
-    struct pk_cursor c =
-        pk_cursor_of(inode->raw + inode->at[i], inode->raw_len - inode->at[i]);
+    const uint8_t *p = inode->raw + inode->at[i];
+    uint8_t tag = *p;
 
     nf_assert(i < inode->n);
-    *ret = inode_take_slot(store, &c, inode->tree);
+    if (inode->tree) {
+        ret->kind = PK_NONE;
+        ret->step = (struct pk_slice){NULL, 0};
+        ret->index = (uint32_t)known_varint(&p);
+        ret->addr.by_hash = *p++ == 1;
+    } else {
+        ret->kind = tag % 3 == 2 ? PK_NODE : PK_CONTENTS;
+        ret->step = known_step(store, &p);
+        ret->index = 0;
+        ret->addr.by_hash = tag % 6 >= 3;
+    }
+    ret->addr.off = 0;
+    if (ret->addr.by_hash) {
+        memset(&ret->addr.hash, 0, sizeof(ret->addr.hash));
+        memcpy(ret->addr.hash.b, p, store->scheme.hash_len);
+    } else {
+        ret->addr.off = nf_get_be64(p);
+    }
 }
 
 int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
@@ -288,6 +334,20 @@ static int cache_add(struct pk_store *store, struct pk_inode *inode)
     cache->n++;
     cache->len += inode->size;
     return 0;
+}
+
+void pk_cache_demote(struct pk_store *store, uint64_t off)
+{
+    struct pk_cache *cache = &store->cache;
+    struct pk_inode *inode = cache_find(cache, off);
+
+    if (inode != NULL && inode != cache->oldest) {
+        cache_unlink_age(cache, inode);
+        inode->older = NULL;
+        inode->newer = cache->oldest;
+        cache->oldest->older = inode;
+        cache->oldest = inode;
+    }
 }
 
 void pk_cache_forget(struct pk_store *store)
@@ -443,21 +503,37 @@ static int flat_add(struct pk_store *store, struct inode_flat *flat,
     return flat->bytes.failed ? pk_fail_mem(&store->ctx) : 0;
 }
 
-static void flat_sort(struct pk_store *store, struct inode_flat *flat)
+static int flat_compare(const void *arg, uint32_t a, uint32_t b)
 {
-    for (size_t i = 0; i < flat->n; i++) {
-        struct pk_leaf leaf = flat->leaves[i];
-        size_t j = i;
+    const struct pk_leaf *leaves = arg;
 
-        leaf.hash = flat->bytes.p + leaf.index;
-        leaf.step.p = leaf.hash + store->scheme.hash_len;
-        for (;
-             j > 0 && pk_step_compare(flat->leaves[j - 1].step, leaf.step) > 0;
-             j--) {
-            flat->leaves[j] = flat->leaves[j - 1];
+    return pk_step_compare(leaves[a].step, leaves[b].step);
+}
+
+static int flat_sort(struct pk_store *store, struct inode_flat *flat)
+{
+    const size_t size = flat->n * sizeof(*flat->leaves);
+    const size_t order_size = flat->n * sizeof(uint32_t);
+    struct pk_leaf *sorted = nf_alloc(&store->ctx.mem, size);
+    uint32_t *order = nf_alloc(&store->ctx.mem, order_size);
+
+    if (sorted != NULL && order != NULL) {
+        for (size_t i = 0; i < flat->n; i++) {
+            struct pk_leaf *leaf = &flat->leaves[i];
+
+            leaf->hash = flat->bytes.p + leaf->index;
+            leaf->step.p = leaf->hash + store->scheme.hash_len;
+            order[i] = (uint32_t)i;
         }
-        flat->leaves[j] = leaf;
+        pk_sort(order, flat->n, flat_compare, flat->leaves);
+        for (size_t i = 0; i < flat->n; i++) {
+            sorted[i] = flat->leaves[order[i]];
+        }
+        memcpy(flat->leaves, sorted, size);
     }
+    nf_free(&store->ctx.mem, sorted, size);
+    nf_free(&store->ctx.mem, order, order_size);
+    return sorted != NULL && order != NULL ? 0 : pk_fail_mem(&store->ctx);
 }
 
 /* The pre-image of a stable root Tree, into scratch. */
@@ -497,7 +573,9 @@ static int inode_pre_stable(struct pk_store *store, struct pk_inode *root)
         err = inode_bad(store, root->off, "length");
     }
     if (err == 0) {
-        flat_sort(store, &flat);
+        err = flat_sort(store, &flat);
+    }
+    if (err == 0) {
         pk_buf_clear(&store->scratch);
         pk_pre_flat(&store->scheme, flat.leaves, flat.n, &store->scratch);
     }
@@ -656,6 +734,25 @@ int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,
     return 0;
 }
 
+void pk_inode_remember(struct pk_store *store, uint64_t off, uint8_t kind,
+                       const struct pk_digest *hash, struct pk_slice body,
+                       const uint8_t *hashes)
+{
+    struct pk_inode *inode;
+
+    if (pk_inode_decode(store, body.p, body.len, true, &inode) != 0) {
+        return;
+    }
+    inode->off = off;
+    inode->hash = *hash;
+    inode->kind = kind;
+    memcpy(inode->hashes, hashes, inode->n * store->scheme.hash_len);
+    inode->has_hashes = true;
+    if (cache_add(store, inode) != 0) {
+        nf_free(&store->ctx.mem, inode, inode->size);
+    }
+}
+
 /* ----------------------------------------------------------------- look up */
 
 /* The binding of step, or the child of index; false: none. */
@@ -668,12 +765,16 @@ static bool inode_search(const struct pk_store *store,
 
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        struct pk_slot slot;
+        const uint8_t *p = inode->raw + inode->at[mid];
         int c;
 
-        pk_inode_slot(store, inode, mid, &slot);
-        c = inode->tree ? (slot.index > index) - (slot.index < index)
-                        : pk_step_compare(slot.step, step);
+        if (inode->tree) {
+            uint64_t at = known_varint(&p);
+
+            c = (at > index) - (at < index);
+        } else {
+            c = pk_step_compare(known_step(store, &p), step);
+        }
         if (c == 0) {
             *ret_i = mid;
             return true;

@@ -71,6 +71,13 @@ NF_MUST_USE int pk_inode_load_child(struct pk_store *store,
                                     struct pk_inode **ret_inode);
 void pk_inode_unpin(struct pk_store *store, struct pk_inode *inode);
 
+/* The inode that was just appended at off goes into the cache: hashes are
+ * those of its bindings or children, whose hash it has. Without memory it does
+ * not. */
+void pk_inode_remember(struct pk_store *store, uint64_t off, uint8_t kind,
+                       const struct pk_digest *hash, struct pk_slice body,
+                       const uint8_t *hashes);
+
 /* The i-th binding or child, i < n. */
 void pk_inode_slot(const struct pk_store *store, const struct pk_inode *inode,
                    uint32_t i, struct pk_slot *ret);
@@ -117,6 +124,9 @@ void pk_inode_iter_end(struct pk_inode_iter *iter);
 NF_MUST_USE int pk_inode_decode(struct pk_store *store, const uint8_t *p,
                                 size_t len, bool known_end,
                                 struct pk_inode **ret_inode);
+
+/* The inode at off has been replaced: it is the next to leave the cache. */
+void pk_cache_demote(struct pk_store *store, uint64_t off);
 
 /* Cache of inodes, see objects.c for entries. */
 void pk_cache_clear(struct pk_store *store);

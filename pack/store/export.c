@@ -25,6 +25,7 @@ struct export
     size_t depth;
     size_t cap;
     struct pk_buf body;
+    struct pk_buf hashes;
 };
 
 static struct pk_store *export_store(struct export *e)
@@ -41,11 +42,12 @@ static int val_addr(struct export *e, const struct pk_mval *val,
     uint8_t kind;
     int err;
 
-    *ret = val->addr;
+    *ret = (struct pk_addr){.by_hash = val->by_hash, .off = val->off};
     if (val->item == NULL) {
         if (!ret->by_hash) {
             return 0;
         }
+        memcpy(ret->hash.b, val->hash, export_store(e)->scheme.hash_len);
         err = pk_object_find(export_store(e), &ret->hash, false, &ret->off,
                              &kind);
         ret->by_hash = err != 0;
@@ -159,10 +161,34 @@ static int append_body(struct export *e, uint8_t kind,
                      (struct pk_slice){e->body.p, e->body.len}, ret_off);
 }
 
+/* The next change of this directory will want the inode: keep it at hand. */
+static void remember_mnode(struct export *e, const struct pk_mnode *mnode,
+                           uint8_t kind)
+{
+    struct pk_store *store = export_store(e);
+    const size_t hash_len = store->scheme.hash_len;
+    uint8_t *at;
+
+    pk_buf_clear(&e->hashes);
+    at = pk_buf_grow(&e->hashes, mnode->n * hash_len);
+    if (at == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < mnode->n; i++, at += hash_len) {
+        memcpy(at,
+               mnode->tree ? mnode->u.kids[i]->hash.b : mnode->u.vals[i].hash,
+               hash_len);
+    }
+    pk_inode_remember(store, mnode->off, kind, &mnode->hash,
+                      (struct pk_slice){e->body.p, e->body.len}, e->hashes.p);
+}
+
 /* An inode and the fresh ones below it. */
 static int append_mnode(struct export *e, struct pk_mnode *mnode)
 {
     uint8_t kind = mnode->depth == 0 ? 'R' : 'O';
+    const uint64_t was = mnode->off;
+    uint64_t end;
     int err;
 
     if (!mnode->fresh) {
@@ -185,8 +211,13 @@ static int append_mnode(struct export *e, struct pk_mnode *mnode)
     } else if (err == 0) {
         err = encode_values(e, mnode);
     }
+    end = pk_store_end(export_store(e));
     if (err == 0) {
         err = append_body(e, kind, &mnode->hash, &mnode->off);
+    }
+    if (err == 0 && mnode->off >= end) {
+        pk_cache_demote(export_store(e), was);
+        remember_mnode(e, mnode, kind);
     }
     mnode->fresh = err != 0;
     return err;
@@ -260,7 +291,8 @@ static int export_step(struct export *e)
 int pk_node_export(struct pk_repo *repo, struct pk_node *node)
 {
     struct pk_store *store = &repo->store;
-    struct export e = {.body = pk_buf_of(&store->ctx.mem)};
+    struct export e = {.body = pk_buf_of(&store->ctx.mem),
+                       .hashes = pk_buf_of(&store->ctx.mem)};
     int err;
 
     if (node->count == 0 && store->scheme.config.forbid_empty) {
@@ -275,6 +307,7 @@ int pk_node_export(struct pk_repo *repo, struct pk_node *node)
     }
     nf_free(&store->ctx.mem, e.stack, e.cap * sizeof(struct pk_plan *));
     pk_buf_deinit(&e.body);
+    pk_buf_deinit(&e.hashes);
     pk_pass_end(&e.pass);
     return err;
 }

@@ -56,33 +56,32 @@ static struct pk_mnode *mnode_new(struct pk_pass *pass, uint32_t depth)
 
 /* ------------------------------------------------------------------ expand */
 
+/* Bindings point into copies of what inode has: it may leave the cache. */
 static int expand_vals(struct pk_pass *pass, struct pk_mnode *mnode,
-                       struct pk_inode *inode)
+                       const struct pk_inode *inode)
 {
-    size_t hash_len = pass_scheme(pass)->hash_len;
+    const size_t hash_len = pass_scheme(pass)->hash_len;
+    const size_t hashes_len = inode->n * hash_len;
+    struct pk_inode copy = *inode;
+    struct pk_mval *vals =
+        pk_arena_alloc(&pass->arena, (inode->n + 1u) * sizeof(*vals));
+    uint8_t *bytes = pk_arena_alloc(&pass->arena, hashes_len + inode->raw_len);
 
-    mnode->u.vals =
-        pk_arena_alloc(&pass->arena, (inode->n + 1u) * sizeof(struct pk_mval));
-    if (mnode->u.vals == NULL) {
+    if (vals == NULL || bytes == NULL) {
         return pass_fail_mem(pass);
     }
+    memcpy(bytes, inode->hashes, hashes_len);
+    memcpy(bytes + hashes_len, inode->raw, inode->raw_len);
+    copy.raw = bytes + hashes_len;
     for (uint32_t i = 0; i < inode->n; i++) {
-        struct pk_mval *val = &mnode->u.vals[i];
-        struct pk_digest *hash = pk_arena_alloc(&pass->arena, sizeof(*hash));
         struct pk_slot slot;
-        uint8_t *step;
 
-        pk_inode_slot(&pass->repo->store, inode, i, &slot);
-        step = pk_arena_alloc(&pass->arena, slot.step.len);
-        if (hash == NULL || step == NULL) {
-            return pass_fail_mem(pass);
-        }
-        memset(hash, 0, sizeof(*hash));
-        memcpy(hash->b, inode->hashes + i * hash_len, hash_len);
-        memcpy(step, slot.step.p, slot.step.len);
-        *val = (struct pk_mval){
-            {step, slot.step.len}, slot.kind, hash, NULL, slot.addr};
+        pk_inode_slot(&pass->repo->store, &copy, i, &slot);
+        vals[i] = (struct pk_mval){
+            slot.step, slot.kind,    slot.addr.by_hash, bytes + i * hash_len,
+            NULL,      slot.addr.off};
     }
+    mnode->u.vals = vals;
     mnode->cap = inode->n + 1;
     return 0;
 }
@@ -91,23 +90,22 @@ static int expand_kids(struct pk_pass *pass, struct pk_mnode *mnode,
                        struct pk_inode *inode)
 {
     struct pk_store *store = &pass->repo->store;
+    struct pk_mnode *kids =
+        pk_arena_alloc(&pass->arena, inode->n * sizeof(*kids));
 
     mnode->u.kids = pk_arena_alloc(&pass->arena,
                                    (inode->n + 1u) * sizeof(struct pk_mnode *));
-    if (mnode->u.kids == NULL) {
+    if (kids == NULL || mnode->u.kids == NULL) {
         return pass_fail_mem(pass);
     }
+    memset(kids, 0, inode->n * sizeof(*kids));
     for (uint32_t i = 0; i < inode->n; i++) {
-        struct pk_mnode *kid = mnode_new(pass, inode->depth + 1);
+        struct pk_mnode *kid = &kids[i];
         struct pk_slot slot;
         int err;
 
-        if (kid == NULL) {
-            return pass_fail_mem(pass);
-        }
         pk_inode_slot(store, inode, i, &slot);
-        kid->fresh = false;
-        kid->loaded = false;
+        kid->depth = (uint8_t)(inode->depth + 1);
         kid->index = slot.index;
         err = pk_addr_resolve(store, &slot.addr, &kid->off);
         if (err == 0) {
@@ -459,8 +457,9 @@ static int mnode_insert(struct pk_pass *pass, struct pk_mnode *mnode,
     uint32_t i;
     int err = mnode_find(pass, mnode, val->step, &old);
 
-    if (err != 0 || (old != NULL && old->kind == val->kind &&
-                     memcmp(old->hash, val->hash, sizeof(*val->hash)) == 0)) {
+    if (err != 0 ||
+        (old != NULL && old->kind == val->kind &&
+         memcmp(old->hash, val->hash, pass_scheme(pass)->hash_len) == 0)) {
         return err;
     }
     for (;;) { /* all on the way is loaded: it was looked up */
@@ -592,13 +591,13 @@ static struct pk_mval val_of_change(const struct pk_change *change)
     case PK_ITEM_REMOVED:
         break;
     case PK_ITEM_BLOB:
-        val.hash = &item->u.blob->hash;
+        val.hash = item->u.blob->hash.b;
         break;
     case PK_ITEM_NODE:
-        val.hash = &item->u.node->hash;
+        val.hash = item->u.node->hash.b;
         break;
     case PK_ITEM_KEY:
-        val.hash = &item->u.key->hash;
+        val.hash = item->u.key->hash.b;
         break;
     }
     return val;

@@ -265,8 +265,8 @@ static int hash_mnode(struct batch *b, struct pk_mnode *mnode, bool root)
         pk_pre_tree(scheme, mnode->depth, mnode->length, leaves, n, &b->buf);
     } else {
         for (size_t i = 0; i < n; i++) {
-            leaves[i] = (struct pk_leaf){vals[i].step, 0, vals[i].kind,
-                                         vals[i].hash->b};
+            leaves[i] =
+                (struct pk_leaf){vals[i].step, 0, vals[i].kind, vals[i].hash};
         }
         if (flat) {
             pk_pre_flat(scheme, leaves, n, &b->buf);

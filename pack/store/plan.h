@@ -15,9 +15,10 @@
 struct pk_mval {
     struct pk_slice step;
     enum pk_kind kind;
-    const struct pk_digest *hash;
+    bool by_hash;               /* where its object is, the index tells */
+    const uint8_t *hash;        /* as long as the store's are */
     const struct pk_item *item; /* where its object is or will be; or NULL: */
-    struct pk_addr addr;        /* there */
+    uint64_t off;               /* there */
 };
 
 /* An inode in memory. */

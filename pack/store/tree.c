@@ -398,19 +398,17 @@ static int tree_check_path(struct pk_tree *tree, struct pk_path path)
     return path.n == 0 ? tree_fail(tree, NF_EINVAL) : 0;
 }
 
-/* Is path bound to these contents? Lengths are compared first, but by who
- * makes or verifies a proof, which would have to show the contents then. */
+/* Is path bound to these contents? Otherwise *ret_has_hash tells whether it
+ * took their hash to know. */
 static int tree_has(struct pk_tree *tree, struct pk_path path,
-                    struct pk_slice contents, bool *ret_has)
+                    struct pk_slice contents, bool *ret_has,
+                    struct pk_digest *ret_hash, bool *ret_has_hash)
 {
-    const struct pk_store *store = &tree->repo->store;
-    struct pk_digest hash;
-    struct pk_digest old;
     struct pk_place place;
-    uint64_t len = 0;
-    int err = pk_place_find(tree, path, false, &place);
+    int err = pk_place_find(tree, path, true, &place);
 
     *ret_has = false;
+    *ret_has_hash = false;
     if (err != 0 || place.kind != PK_CONTENTS) {
         return err;
     }
@@ -420,17 +418,10 @@ static int tree_has(struct pk_tree *tree, struct pk_path path,
                     memcmp(place.blob->data, contents.p, contents.len) == 0);
         return 0;
     }
-    if (store->trail == NULL && !store->partial) {
-        err = pk_place_length(tree->repo, &place, &len);
-        if (err != 0 || len != contents.len) {
-            return err;
-        }
-    }
-    err = pk_place_hash(tree->repo, &place, &old);
-    if (err == 0) {
-        err = pk_digest_contents(&tree->repo->store.scheme, contents, &hash);
-    }
-    *ret_has = err == 0 && memcmp(&old, &hash, sizeof(old)) == 0;
+    err = pk_digest_contents(&tree->repo->store.scheme, contents, ret_hash);
+    *ret_has_hash = err == 0;
+    *ret_has =
+        err == 0 && memcmp(&place.hash, ret_hash, sizeof(*ret_hash)) == 0;
     return err;
 }
 
@@ -438,11 +429,13 @@ int pk_tree_set(struct pk_tree *tree, struct pk_path path,
                 struct pk_slice contents)
 {
     struct pk_item item = {.what = PK_ITEM_BLOB};
+    struct pk_digest hash;
     bool has = false;
+    bool has_hash = false;
     int err = tree_check_path(tree, path);
 
     if (err == 0) {
-        err = tree_has(tree, path, contents, &has);
+        err = tree_has(tree, path, contents, &has, &hash, &has_hash);
     }
     if (err != 0 || has) {
         return err != 0 ? err : tree_touch(tree, path);
@@ -450,6 +443,10 @@ int pk_tree_set(struct pk_tree *tree, struct pk_path path,
     item.u.blob = pk_blob_new(tree->repo, contents);
     if (item.u.blob == NULL) {
         return pk_fail_mem(&tree->repo->store.ctx);
+    }
+    if (has_hash) {
+        item.u.blob->hashed = true;
+        item.u.blob->hash = hash;
     }
     err = tree_bind(tree, path, item);
     if (err != 0) {
