@@ -5,10 +5,6 @@
  */
 #include "pack/buf.h"
 
-#include <string.h>
-
-#include "notafs/platform/codec.h"
-
 void pk_buf_deinit(struct pk_buf *b)
 {
     nf_free(b->mem, b->p, b->cap);
@@ -23,7 +19,7 @@ void pk_buf_clear(struct pk_buf *b)
     b->failed = false;
 }
 
-uint8_t *pk_buf_grow(struct pk_buf *b, size_t len)
+uint8_t *pk_buf_make_room(struct pk_buf *b, size_t len)
 {
     uint8_t *p;
     size_t cap;
@@ -47,20 +43,6 @@ uint8_t *pk_buf_grow(struct pk_buf *b, size_t len)
     return p;
 }
 
-void pk_put(struct pk_buf *b, const uint8_t *p, size_t len)
-{
-    uint8_t *to = pk_buf_grow(b, len);
-
-    if (to != NULL && len > 0) {
-        memcpy(to, p, len);
-    }
-}
-
-void pk_put_u8(struct pk_buf *b, uint8_t v)
-{
-    pk_put(b, &v, 1);
-}
-
 void pk_put_be32(struct pk_buf *b, uint32_t v)
 {
     uint8_t *to = pk_buf_grow(b, 4);
@@ -68,29 +50,6 @@ void pk_put_be32(struct pk_buf *b, uint32_t v)
     if (to != NULL) {
         nf_put_be32(to, v);
     }
-}
-
-void pk_put_be64(struct pk_buf *b, uint64_t v)
-{
-    uint8_t *to = pk_buf_grow(b, 8);
-
-    if (to != NULL) {
-        nf_put_be64(to, v);
-    }
-}
-
-void pk_put_varint(struct pk_buf *b, uint64_t v)
-{
-    for (; v >= 128; v >>= 7) {
-        pk_put_u8(b, (uint8_t)(v | 128));
-    }
-    pk_put_u8(b, (uint8_t)v);
-}
-
-void pk_put_boxed(struct pk_buf *b, struct pk_slice s)
-{
-    pk_put_varint(b, s.len);
-    pk_put(b, s.p, s.len);
 }
 
 size_t pk_varint_len(uint64_t v)
