@@ -30,6 +30,9 @@
 
 enum { MAX_DEPTH = 64, STEP_CAP = 24 };
 
+/* Phases are functions of their own in profiles. */
+#define PHASE static __attribute__((noinline)) void
+
 struct pack {
     /* options */
     const char *config_text;
@@ -221,7 +224,7 @@ static void print_head(struct pack *p, const char *commit, const char *root)
     print_hash(p, root, &hash);
 }
 
-static void bulk_load(struct pack *p)
+PHASE bulk_load(struct pack *p)
 {
     struct span span = span_begin(p);
 
@@ -235,7 +238,7 @@ static void bulk_load(struct pack *p)
     print_head(p, "bulk_commit", "bulk_root");
 }
 
-static void incremental(struct pack *p)
+PHASE incremental(struct pack *p)
 {
     struct span span = span_begin(p);
     json_t *record;
@@ -282,7 +285,7 @@ static void find_one(struct pack *p, struct pk_tree *tree, struct prng *prng)
 }
 
 /* All reads, each from a new handle of the root. */
-static void read_fresh(struct pack *p, const char *figure)
+PHASE read_fresh(struct pack *p, const char *figure)
 {
     struct prng prng = prng_seed(p->seed + 1);
     struct span span = span_begin(p);
@@ -296,7 +299,7 @@ static void read_fresh(struct pack *p, const char *figure)
     bench_emit(span_end(p, &span, figure, "finds", (double)p->reads));
 }
 
-static void read_onetree(struct pack *p)
+PHASE read_onetree(struct pack *p)
 {
     struct prng prng = prng_seed(p->seed + 1);
     struct span span = span_begin(p);
@@ -350,7 +353,7 @@ static int traverse_one(void *arg, struct pk_path path,
     return err;
 }
 
-static void traverse(struct pack *p, const char *figure, uint32_t flags)
+PHASE traverse(struct pack *p, const char *figure, uint32_t flags)
 {
     struct traversal t = {0};
     struct span span;
@@ -379,7 +382,7 @@ static int print_finding(void *arg, const struct pk_finding *finding)
 }
 
 /* All that any commit reaches, so the head too. */
-static void check(struct pack *p)
+PHASE check(struct pack *p)
 {
     struct pk_check_stats stats;
     struct span span;
@@ -396,7 +399,7 @@ static void check(struct pack *p)
     store_close(p);
 }
 
-static void collect(struct pack *p)
+PHASE collect(struct pack *p)
 {
     struct pk_gc_options options = {.keep = &p->middle, .n_keep = 1};
     struct pk_gc_stats stats;
