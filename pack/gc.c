@@ -191,9 +191,19 @@ static int gc_open_volume(struct pk_gc *gc)
     return err;
 }
 
+/* One of a collection that failed late: if this one archives nothing, it would
+ * take its place. */
+static int gc_remove_stage(struct pk_gc *gc)
+{
+    struct pk_store *store = gc->store;
+    char name[PK_VFS_NAME_MAX + 1];
+
+    pk_volume_stage_name(name, store->control.volume_num - 1, gc->generation);
+    return pk_file_remove(&store->ctx, store->lower.vfs, name);
+}
+
 int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
 {
-    size_t mem_before = store->ctx.mem.used;
     struct pk_gc *gc;
     int err = gc_check_allowed(store, options->dry_run);
 
@@ -217,7 +227,6 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     }
     store->gc = gc;
     gc->store = store;
-    gc->mem_before = mem_before;
     gc->dry_run = options->dry_run;
     gc->split = options->split;
     gc->generation = store->control.generation + 1;
@@ -228,6 +237,9 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
                            : gc_find_commits(gc, options);
     if (err == 0) {
         err = gc_alloc(gc, options->mem_len);
+    }
+    if (err == 0 && !gc->dry_run && store->control.volume_num > 0) {
+        err = gc_remove_stage(gc);
     }
     gc->pass = gc_archives(gc) ? PK_PASS_ARCHIVE : PK_PASS_PREFIX;
     if (err == 0) {
@@ -396,6 +408,20 @@ static int gc_unit(struct pk_gc *gc, uint64_t len)
     return 0;
 }
 
+/* The memory that it holds. */
+static uint64_t gc_mem(const struct pk_gc *gc)
+{
+    const struct pk_gc_queue *queue = &gc->queue;
+
+    return sizeof(*gc) + PK_GC_BLOCK_LEN + PK_GC_COPY_LEN +
+           2 * (uint64_t)PK_GC_PAGE_LEN + queue->bits_len +
+           queue->cap_pending * sizeof(uint64_t) +
+           queue->cap_runs * sizeof(*queue->runs) +
+           (gc->n_keep + gc->cap_parents + gc->late.n_slots +
+            gc->prefix.n_samples + gc->volume.n_samples) *
+               sizeof(uint64_t);
+}
+
 int pk_gc_run_step(struct pk_gc *gc, uint64_t budget)
 {
     const struct pk_gc_io before = gc->io;
@@ -413,6 +439,7 @@ int pk_gc_run_step(struct pk_gc *gc, uint64_t budget)
     }
     gc->stats.steps++;
     gc->stats.longest_step = nf_max_u64(gc->stats.longest_step, used);
+    gc->stats.mem_peak = nf_max_u64(gc->stats.mem_peak, gc_mem(gc));
     if (err != 0) {
         (void)pk_gc_break_off(gc); /* the first error counts */
         return err;
@@ -487,7 +514,6 @@ void pk_gc_stats_now(struct pk_gc *gc, struct pk_gc_stats *ret)
     stats.bytes_read = gc->io.read;
     stats.bytes_written = gc->io.written;
     stats.generation = gc->generation;
-    stats.mem_peak = store->ctx.mem.peak - gc->mem_before;
     stats.chunks_removed = n;
     stats.suffix_freed = store->suffix.chunks[n].soff;
     if (gc_frees_all(gc, n)) {

@@ -182,7 +182,6 @@ struct pk_gc {
     struct pk_gc_io io;
     struct pk_gc_stats stats;
     struct pk_gc_new fresh;
-    size_t mem_before; /* allocated when it began */
 };
 
 /* Begin. Errors: as pk_gc_start says. */

@@ -24,10 +24,29 @@ void pk_volume_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n, const char *part)
     memcpy(buf + at, part, len + 1);
 }
 
-static int volume_open(struct pk_lower *lower, uint64_t n,
+/* The control that counts: in the last volume that of the collection that made
+ * the generation, if it is not in its place yet. A reader may come, and a crash
+ * may leave the store, just then. */
+static int volume_open_control(struct pk_lower *lower, uint64_t n,
+                               uint64_t generation, struct pk_file *file)
+{
+    char name[PK_VFS_NAME_MAX + 1];
+    int err = NF_ENOENT;
+
+    if (n + 1 == lower->n_volumes && generation > 0) {
+        pk_volume_stage_name(name, n, generation);
+        err = pk_file_open(lower->ctx, lower->vfs, name, 0, file);
+    }
+    if (err == NF_ENOENT) {
+        pk_volume_name(name, n, "control");
+        err = pk_file_open(lower->ctx, lower->vfs, name, 0, file);
+    }
+    return err;
+}
+
+static int volume_open(struct pk_lower *lower, uint64_t n, uint64_t generation,
                        struct pk_volume *volume)
 {
-    char control_name[PK_VFS_NAME_MAX + 1];
     char data_name[PK_VFS_NAME_MAX + 1];
     char mapping_name[PK_VFS_NAME_MAX + 1];
     uint8_t raw[PK_VOLUME_CONTROL_LEN + 1];
@@ -35,10 +54,9 @@ static int volume_open(struct pk_lower *lower, uint64_t n,
     size_t len = 0;
     int err;
 
-    pk_volume_name(control_name, n, "control");
     pk_volume_name(data_name, n, "data");
     pk_volume_name(mapping_name, n, "mapping");
-    err = pk_file_open(lower->ctx, lower->vfs, control_name, 0, &file);
+    err = volume_open_control(lower, n, generation, &file);
     if (err == NF_ENOENT) {
         volume->empty = true;
         return 0;
@@ -48,7 +66,7 @@ static int volume_open(struct pk_lower *lower, uint64_t n,
     }
     (void)pk_file_close(&file); /* only read */
     if (err == 0) {
-        err = pk_volume_control_decode(lower->ctx, control_name, raw, len,
+        err = pk_volume_control_decode(lower->ctx, file.name, raw, len,
                                        &volume->control);
     }
     if (err == 0) {
@@ -59,7 +77,7 @@ static int volume_open(struct pk_lower *lower, uint64_t n,
 }
 
 int pk_lower_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, uint64_t n,
-                  struct pk_lower *lower)
+                  uint64_t generation, struct pk_lower *lower)
 {
     int err = 0;
 
@@ -78,7 +96,7 @@ int pk_lower_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, uint64_t n,
     lower->n_volumes = (size_t)n;
     lower->cap_volumes = lower->n_volumes;
     for (size_t i = 0; i < lower->n_volumes && err == 0; i++) {
-        err = volume_open(lower, i, &lower->volumes[i]);
+        err = volume_open(lower, i, generation, &lower->volumes[i]);
     }
     return err;
 }

@@ -24,9 +24,11 @@ struct pk_lower {
     size_t cap_volumes; /* room for so many */
 };
 
-/* Open n volumes; vfs may be NULL when n is 0. Errors: NF_EC_VOLUME. */
+/* Open n volumes of a store of that generation; vfs may be NULL when n is 0.
+ * Errors: NF_EC_VOLUME. */
 NF_MUST_USE int pk_lower_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
-                              uint64_t n, struct pk_lower *lower);
+                              uint64_t n, uint64_t generation,
+                              struct pk_lower *lower);
 int pk_lower_close(struct pk_lower *lower);
 
 /* As pk_sparse_read, in whichever volume holds off: the one whose limits say

@@ -115,7 +115,7 @@ int pk_store_open_pack(struct pk_store *store)
     }
     if (err == 0) {
         err = pk_lower_open(&store->ctx, store->lower_vfs, control->volume_num,
-                            &store->lower);
+                            control->generation, &store->lower);
     }
     if (err == 0 && store_is_writer(store) && store->lower.n_volumes > 0) {
         err = pk_lower_trim(&store->lower, store->lower.n_volumes - 1);
@@ -424,7 +424,7 @@ static int reload_files(struct pk_store *store,
                      control->generation != old.generation)) {
         (void)pk_lower_close(&store->lower); /* only read */
         err = pk_lower_open(&store->ctx, store->lower_vfs, control->volume_num,
-                            &store->lower);
+                            control->generation, &store->lower);
     }
     if (err == 0) {
         err = pk_dict_extend(&store->dict, control->dict_end);

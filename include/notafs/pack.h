@@ -449,7 +449,7 @@ struct pk_gc_stats {
     uint64_t bytes_read; /* in all steps */
     uint64_t bytes_written;
     uint64_t longest_step;   /* bytes read and written */
-    uint64_t mem_peak;       /* bytes */
+    uint64_t mem_peak;       /* bytes held, beside what the store holds */
     uint64_t generation;     /* of the store, once it is done */
     uint64_t objects;        /* that the new prefix holds */
     uint64_t ranges;         /* of offsets that they form */

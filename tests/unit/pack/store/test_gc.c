@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Garbage collection: what is kept and what goes, in steps with commits in
- * between, with little memory, over files that fail and power that is cut.
+ * between, with little memory, over files that fail.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,7 +202,7 @@ static int collect(struct world *w, struct pk_gc_options *options,
     return err == 0 ? pk_gc_finish(w->repo, ret) : err;
 }
 
-static struct pk_gc_options keep(struct world *w, int i)
+static struct pk_gc_options keep_one(struct world *w, int i)
 {
     return (struct pk_gc_options){.keep = &w->commits[i], .n_keep = 1};
 }
@@ -216,7 +216,7 @@ static void keeps(const char *config, bool lower)
     struct pk_gc_stats stats;
 
     world_begin(&w, config, lower, false);
-    options = keep(&w, 6);
+    options = keep_one(&w, 6);
     assert_ok(collect(&w, &options, &stats));
     ck_assert_uint_gt(stats.objects, 0);
     ck_assert_uint_eq(stats.generation, 1);
@@ -232,7 +232,7 @@ static void keeps(const char *config, bool lower)
         assert_ok(pk_repo_add_volume(w.repo));
         ck_assert_int_eq(pk_repo_add_volume(w.repo), NF_EC_EMPTY_VOLUME);
     }
-    options = keep(&w, 10);
+    options = keep_one(&w, 10);
     assert_ok(collect(&w, &options, &stats));
     ck_assert_uint_gt(stats.prefix_freed, 0);
     world_reopen(&w, 0);
@@ -308,7 +308,7 @@ static void steps_are_bounded_with(bool lower)
     int steps = 0;
 
     world_begin(&w, "smallseeded", lower, true);
-    options = keep(&w, 9);
+    options = keep_one(&w, 9);
     options.mem_len = 1;
     assert_ok(pk_gc_start(w.repo, &options));
     ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EC_GC_RUNNING);
@@ -372,10 +372,10 @@ START_TEST(little_memory_gives_the_same)
     struct pk_gc_stats poor;
 
     world_begin(&a, "kv32", true, true);
-    options = keep(&a, 11);
+    options = keep_one(&a, 11);
     assert_ok(collect(&a, &options, &rich));
     world_begin(&b, "kv32", true, true);
-    options = keep(&b, 11);
+    options = keep_one(&b, 11);
     options.mem_len = 1;
     assert_ok(collect(&b, &options, &poor));
     ck_assert_uint_eq(rich.objects, poor.objects);
@@ -405,7 +405,7 @@ static void dry_run_tells_the_truth_with(bool lower)
     world_reopen(&w, 0);
     vfs_fault_record(&w.files);
     n_ops = w.files.n_ops;
-    options = keep(&w, 7);
+    options = keep_one(&w, 7);
     options.dry_run = true;
     assert_ok(collect(&w, &options, &said));
     ck_assert_uint_eq(w.files.n_ops, n_ops);
@@ -441,7 +441,7 @@ START_TEST(cancelled_leaves_nothing)
     struct pk_gc_options options;
 
     world_begin(&w, "smallseeded", true, false);
-    options = keep(&w, 8);
+    options = keep_one(&w, 8);
     for (int steps = 0;; steps++) {
         int err;
 
@@ -488,7 +488,7 @@ START_TEST(refuses)
     ck_assert_int_eq(pk_gc_finish(w.repo, NULL), NF_EINVAL);
     assert_ok(pk_gc_cancel(w.repo));
     ck_assert_int_eq(pk_repo_add_volume(w.repo), NF_EC_NO_LOWER);
-    options = keep(&w, 6);
+    options = keep_one(&w, 6);
     assert_ok(pk_gc_start(w.repo, &options));
     ck_assert_int_eq(pk_gc_finish(w.repo, NULL), NF_EAGAIN);
     assert_ok(pk_gc_cancel(w.repo));
@@ -503,7 +503,7 @@ START_TEST(refuses)
     assert_ok(pk_repo_open(&w.mem.env, &opts, NULL, &w.repo));
     w.n = 0;
     commit(&w);
-    options = keep(&w, 1);
+    options = keep_one(&w, 1);
     ck_assert_int_eq(pk_gc_start(w.repo, &options), NF_EC_GC_FORBIDDEN);
     world_end(&w);
 }
@@ -525,7 +525,7 @@ static void fault_run(bool memory)
         int err;
 
         world_begin(&w, "kv32", true, false);
-        options = keep(&w, 6);
+        options = keep_one(&w, 6);
         options.mem_len = 1;
         before = w.files.n_failed;
         if (memory) {
@@ -566,112 +566,129 @@ START_TEST(requests_fail)
 }
 END_TEST
 
-/* -------------------------------------------------------------------- power */
+/* ------------------------------------------------------------------- rules */
 
-static int volume_is_filled(void *arg, uint64_t number,
-                            const struct pk_volume_info *info)
-{
-    (void)number;
-    *(bool *)arg = info->data_len > 0;
-    return 0;
-}
+static int64_t since_date = 9;
 
-/* Has the collection taken effect? */
-static bool is_collected(struct world *w)
-{
-    struct pk_commit *first = NULL;
-    bool filled = false;
-    int err = pk_commit_find(w->repo, &w->commits[1], &first);
+static const struct {
+    struct pk_keep keep;
+    size_t main;  /* commits of it that are kept ... */
+    size_t other; /* ... and of a branch at the fifth, with one of its own */
+} rules[] = {
+    {{0, NULL}, 1, 1},        {{1, NULL}, 1, 1},
+    {{4, NULL}, 4, 4},        {{0, &since_date}, 4, 1},
+    {{3, &since_date}, 4, 3}, {{100, NULL}, N_COMMITS, 6},
+};
 
-    pk_commit_free(w->repo, first);
-    assert_ok(pk_volume_each(w->repo, volume_is_filled, &filled));
-    return err != 0 || filled;
-}
-
-/* A collection with commits between its steps, cut at any moment: the store
- * shows what it held before or what it holds after, the commits that were
- * acknowledged, and nothing is left over. */
-static void crash_state(const struct world *w, size_t upto, struct prng *prng,
-                        enum vfs_crash kind, uint64_t *seen)
-{
-    struct world c = *w; /* its files and memory are made below */
-    struct pk_gc_options options;
-    struct pk_gc_stats stats;
-    struct pk_digest head;
-    bool collected;
-
-    mem_fault_init(&c.mem);
-    vfs_fault_crash(&w->files, upto, prng, kind, &c.files);
-    world_open(&c, PK_OPEN_WRITE);
-    assert_ok(pk_branch_get(c.repo, kit_text("main"), &head));
-    c.n = c.files.marked == 0 ? N_COMMITS : (int)c.files.marked;
-    if (memcmp(&head, &c.commits[c.n], sizeof(head)) != 0) {
-        c.n++;
-        ck_assert_mem_eq(&head, &c.commits[c.n], sizeof(head));
-    }
-    collected = is_collected(&c);
-    seen[collected]++;
-    look(&c, collected ? 8 : 1);
-    pk_gc_progress(c.repo, &stats);
-    ck_assert_int_eq(stats.phase, PK_GC_NONE);
-    options = keep(&c, c.n);
-    assert_ok(collect(&c, &options, &stats));
-    (void)names_of(&c, 1);
-    assert_ok(pk_repo_close(c.repo));
-    vfs_fault_deinit(&c.files);
-}
-
-static void power_is_cut_with(bool lower)
+/* Rules name the commits of each branch, each once, ascending. */
+START_TEST(rules_keep_commits)
 {
     struct world w;
-    struct prng prng = prng_seed(7);
-    struct pk_gc_options options;
-    const char *text = getenv("NOTAFS_CRASH_ROUNDS");
-    uint64_t rounds = text == NULL ? 1 : strtoull(text, NULL, 10);
-    uint64_t seen[2] = {0, 0};
-    int err;
+    struct pk_tree *tree;
+    struct pk_digest side;
+    struct pk_info info = {3, kit_text("a"), kit_text("m")};
 
-    world_begin(&w, "kv32", lower, false);
-    vfs_fault_record(&w.files);
-    vfs_fault_mark(&w.files, (uint64_t)w.n);
-    options = keep(&w, 8);
-    options.mem_len = 1;
-    assert_ok(pk_gc_start(w.repo, &options));
-    while ((err = pk_gc_step(w.repo, PK_GC_MIN_BUDGET)) > 0) {
-        if (w.n < N_ALL) {
-            commit(&w);
-            vfs_fault_mark(&w.files, (uint64_t)w.n);
+    world_begin(&w, "smallseeded", false, false);
+    assert_ok(pk_commit_tree(w.repo, &w.commits[5], &tree));
+    assert_ok(pk_commit_make(tree, &w.commits[5], 1, &info, &side));
+    pk_tree_free(tree);
+    assert_ok(pk_branch_set(w.repo, kit_text("side"), &side));
+    for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+        struct pk_digest *kept = NULL;
+        size_t n = 0;
+        size_t found = 0;
+        size_t n_main = rules[i].main;
+        size_t wanted = n_main + rules[i].other;
+
+        assert_ok(pk_keep_commits(w.repo, &rules[i].keep, &kept, &n));
+        for (size_t k = 0; k < n; k++) {
+            ck_assert(k == 0 ||
+                      memcmp(&kept[k - 1], &kept[k], sizeof(*kept)) < 0);
+            found += memcmp(&kept[k], &side, sizeof(side)) == 0;
+            for (int c = 1; c <= N_COMMITS; c++) {
+                bool here = memcmp(&kept[k], &w.commits[c], sizeof(side)) == 0;
+
+                ck_assert(!here || c > N_COMMITS - (int)n_main ||
+                          c > 5 - (int)rules[i].other + 1);
+                found += here;
+            }
         }
+        ck_assert_uint_eq(found, n);
+        /* The five that both have are told once. */
+        ck_assert_uint_eq(n, n_main == N_COMMITS ? N_COMMITS + 1 : wanted);
+        pk_keep_free(w.repo, kept, n);
     }
-    assert_ok(err);
-    assert_ok(pk_gc_finish(w.repo, NULL));
-    commit(&w);
-    vfs_fault_mark(&w.files, (uint64_t)w.n);
-    for (size_t upto = 1; upto <= w.files.n_ops; upto++) {
-        crash_state(&w, upto, &prng, VFS_CRASH_NONE, seen);
-        crash_state(&w, upto, &prng, VFS_CRASH_ALL, seen);
-        for (uint64_t i = 0; i < rounds; i++) {
-            crash_state(&w, upto, &prng, VFS_CRASH_SOME, seen);
-            crash_state(&w, upto, &prng, VFS_CRASH_TORN, seen);
-            crash_state(&w, upto, &prng, VFS_CRASH_LATE, seen);
-        }
-    }
-    printf("%llu before, %llu after\n", (unsigned long long)seen[0],
-           (unsigned long long)seen[1]);
-    ck_assert_uint_gt(seen[0] + seen[1], 300);
-    ck_assert_uint_gt(seen[1], 20);
     world_end(&w);
-}
-
-START_TEST(power_is_cut)
-{
-    power_is_cut_with(false);
 }
 END_TEST
 
-START_TEST(power_is_cut_when_archiving)
+/* Branches whose commit is gone are passed over; no branch, no commit. */
+START_TEST(rules_pass_over_what_is_gone)
 {
-    power_is_cut_with(true);
+    struct world w;
+    struct pk_keep keep = {.last = 100};
+    struct pk_gc_options options;
+    struct pk_digest *kept = NULL;
+    size_t n = 0;
+
+    world_begin(&w, "smallseeded", false, false);
+    assert_ok(pk_branch_set(w.repo, kit_text("old"), &w.commits[2]));
+    options = keep_one(&w, 6);
+    assert_ok(collect(&w, &options, NULL));
+    assert_ok(pk_keep_commits(w.repo, &keep, &kept, &n));
+    ck_assert_uint_eq(n, N_COMMITS - 5);
+    for (uint64_t nth = 1;; nth++) { /* memory fails */
+        struct pk_digest *again = NULL;
+        size_t n_again = 0;
+        int err;
+
+        mem_fault_fail(&w.mem, nth, false);
+        err = pk_keep_commits(w.repo, &keep, &again, &n_again);
+        if (w.mem.fail_at == 0 || w.mem.n_allocs < w.mem.fail_at) {
+            assert_ok(err);
+            ck_assert_mem_eq(again, kept, n * sizeof(*kept));
+            pk_keep_free(w.repo, again, n_again);
+            break;
+        }
+        ck_assert_int_eq(nf_err_class(err), NF_ENOMEM);
+    }
+    mem_fault_fail(&w.mem, 0, false);
+    pk_keep_free(w.repo, kept, n);
+    assert_ok(pk_branch_remove(w.repo, kit_text("main")));
+    assert_ok(pk_keep_commits(w.repo, &keep, &kept, &n));
+    ck_assert_uint_eq(n, 0);
+    ck_assert_ptr_null(kept);
+    world_end(&w);
+}
+END_TEST
+
+/* With a split first all that is old is freed; a dry run says so. */
+START_TEST(splits_first)
+{
+    struct world w;
+    struct pk_gc_options options;
+    struct pk_gc_stats said;
+    struct pk_gc_stats done;
+
+    world_begin(&w, "smallseeded", false, false);
+    commit(&w);
+    for (int i = 0; i < 2; i++) { /* the second time it is split already */
+        options = keep_one(&w, w.n);
+        options.split = true;
+        options.dry_run = true;
+        assert_ok(collect(&w, &options, &said));
+        options.dry_run = false;
+        assert_ok(collect(&w, &options, &done));
+        ck_assert_uint_eq(said.chunks_removed, i == 0 ? N_COMMITS / 3 + 1 : 1);
+        ck_assert_uint_eq(said.chunks_removed, done.chunks_removed);
+        ck_assert_uint_eq(said.suffix_freed, done.suffix_freed);
+        ck_assert_uint_eq(said.mapping_len, done.mapping_len);
+        look(&w, w.n);
+        ck_assert_int_eq(names_of(&w, 1).chunks, 1);
+        commit(&w);
+        assert_ok(pk_repo_split(w.repo));
+    }
+    world_end(&w);
 }
 END_TEST
 
@@ -680,4 +697,4 @@ UNIT_MAIN("pack/store/gc", keeps_what_follows, keeps_what_follows_kv64,
           steps_of_archiving_are_bounded, little_memory_gives_the_same,
           dry_run_tells_the_truth, dry_run_tells_of_the_archive,
           cancelled_leaves_nothing, refuses, allocations_fail, requests_fail,
-          power_is_cut, power_is_cut_when_archiving)
+          rules_keep_commits, rules_pass_over_what_is_gone, splits_first)
