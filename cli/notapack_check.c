@@ -35,6 +35,10 @@ int np_check(const struct np_options *options, int n_words, char **words)
            (unsigned long long)stats.contents,
            (unsigned long long)stats.bindings,
            (unsigned long long)stats.findings);
+    if (stats.collected > 0) {
+        printf("%llu references to what was collected\n",
+               (unsigned long long)stats.collected);
+    }
     if (np_store_close(&store) != 0 || stats.findings > 0) {
         err = NP_FAILED;
     }

@@ -9,6 +9,10 @@
  *   was collected;
  *   a branch names a commit that is or was in the index.
  *
+ * A collection keeps one history: what other commits shared with what went is
+ * gone with it. That is damage where a branch or the target of the collection
+ * begins, and is only counted elsewhere.
+ *
  * A finding is told, and the check goes on with the rest.
  */
 #include "pack/integrity.h"
@@ -86,6 +90,11 @@ static int check_failed(struct pk_checker *checker, int err, uint64_t off)
 
     if (err == NF_ENOMEM) {
         return err;
+    }
+    if (checker->lenient &&
+        (err == NF_EC_UNRESOLVED || nf_err_class(err) == NF_ENOENT)) {
+        checker->stats.collected++;
+        return 0;
     }
     return check_tell(
         checker, err,
@@ -277,6 +286,10 @@ int pk_check_commit(struct pk_checker *checker, uint64_t off)
         return err;
     }
     err = pk_commit_read(checker->store, off, &at);
+    if (err == NF_EC_COLLECTED) {
+        checker->stats.collected++;
+        return 0;
+    }
     if (err != 0) {
         return check_failed(checker, err, off);
     }
@@ -344,25 +357,46 @@ static int check_entry(void *arg, const struct pk_binding *binding)
     return head.kind == 'B' ? check_contents(checker, binding->off) : 0;
 }
 
-static int check_branches(struct pk_checker *checker)
+/* The commit that branch i names, if it was not collected. */
+static int check_branch(struct pk_checker *checker, size_t i)
 {
     struct pk_store *store = checker->store;
-    int err = 0;
+    struct pk_binding binding;
+    struct pk_digest hash;
+    uint64_t off;
+    uint8_t kind;
+    int err;
+
+    if (!pk_branches_hash(&store->branches, i, &hash)) {
+        return 0;
+    }
+    err = pk_index_find(&store->index, &hash, &binding);
+    if (err == NF_EC_NO_OBJECT) {
+        return check_tell(checker, NF_EC_NO_COMMIT, "store.branches",
+                          store->branches.table[i].pos,
+                          "branch without commit");
+    }
+    if (err == 0) {
+        err = pk_object_find(store, &hash, true, &off, &kind);
+    }
+    if (err == 0) {
+        return pk_check_commit(checker, off);
+    }
+    return nf_err_class(err) == NF_ENOENT || err == NF_EC_INDEX
+               ? 0 /* collected; told with the index's entries */
+               : check_failed(checker, err, NF_NOWHERE);
+}
+
+/* The commits that must be whole: what branches name and the target of the
+ * last collection. */
+static int check_heads(struct pk_checker *checker)
+{
+    const struct pk_store *store = checker->store;
+    uint64_t target = store->control.gc_target;
+    int err = target > 0 ? pk_check_commit(checker, target) : 0;
 
     for (size_t i = 0; i < store->branches.n && err == 0; i++) {
-        struct pk_binding binding;
-        struct pk_digest hash;
-
-        if (pk_branches_hash(&store->branches, i, &hash)) {
-            err = pk_index_find(&store->index, &hash, &binding);
-        }
-        if (err == NF_EC_NO_OBJECT) {
-            err = check_tell(checker, NF_EC_NO_COMMIT, "store.branches",
-                             store->branches.table[i].pos,
-                             "branch without commit");
-        } else if (err != 0) {
-            err = check_failed(checker, err, NF_NOWHERE);
-        }
+        err = check_branch(checker, i);
     }
     return err;
 }
@@ -376,9 +410,10 @@ int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
     pk_store_drop_lines(store); /* what is on disk is asked for */
     pk_cache_forget(store);
     checker.seen.ctx = &store->ctx;
-    err = pk_index_each(&store->index, check_entry, &checker);
+    err = check_heads(&checker);
+    checker.lenient = store->control.status == PK_STATUS_GCED;
     if (err == 0) {
-        err = check_branches(&checker);
+        err = pk_index_each(&store->index, check_entry, &checker);
     }
     *ret_stats = checker.stats;
     pk_checker_deinit(&checker);

@@ -24,6 +24,7 @@ struct pk_checker {
     pk_finding_fn fn;
     void *arg;
     struct pk_check_stats stats;
+    bool lenient;    /* references to what was collected are only counted */
     uint64_t budget; /* objects; 0: enough */
     uint64_t *todo;  /* directories */
     size_t n_todo;

@@ -7,8 +7,9 @@
  *
  * Contents and commits are hashed anew each time they are read. The commit's
  * hash takes in those of its root and parents, which stand in front of those
- * objects; a parent's that was collected and left no trace is not known, and
- * such a commit cannot be read.
+ * objects; a parent's that was collected and left no trace is not known. A
+ * commit beside the history that was collected up to its target can come to
+ * that, and counts as collected itself; the target cannot.
  */
 #include "pack/objects.h"
 
@@ -232,10 +233,21 @@ int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
 
 /* ----------------------------------------------------------------- commits */
 
+/* The object at off is not there, which the commit at from refers to. */
+static int commit_lost(struct pk_store *store, uint64_t from, uint64_t off)
+{
+    bool collected =
+        off < store->control.suffix_start && from != store->control.gc_target;
+
+    return pk_store_fail(store, collected ? NF_EC_COLLECTED : NF_EC_UNRESOLVED,
+                         from, "reference");
+}
+
 /* Where the object of an address is and which hash it has. One that is missing
  * but known by its hash is no error: off is then NF_NOWHERE. */
-static int commit_ref(struct pk_store *store, const struct pk_addr *addr,
-                      bool commit, uint64_t *ret_off, struct pk_digest *ret)
+static int commit_ref(struct pk_store *store, uint64_t from,
+                      const struct pk_addr *addr, bool commit,
+                      uint64_t *ret_off, struct pk_digest *ret)
 {
     struct pk_head head;
     uint8_t kind;
@@ -252,7 +264,7 @@ static int commit_ref(struct pk_store *store, const struct pk_addr *addr,
     }
     err = pk_object_head(store, addr->off, &head);
     if (err == NF_EC_NO_OBJECT) {
-        return pk_store_fail(store, NF_EC_UNRESOLVED, addr->off, "reference");
+        return commit_lost(store, from, addr->off);
     }
     if (err == 0 && (commit ? !pk_kind_is_commit(head.kind)
                             : !pk_kind_is_inode(head.kind))) {
@@ -385,12 +397,14 @@ int pk_commit_read(struct pk_store *store, uint64_t off,
     }
     at.kind = head.kind;
     at.commit->hash = head.hash;
-    err = commit_ref(store, &body.root, false, &at.root_off, &at.commit->root);
+    err = commit_ref(store, off, &body.root, false, &at.root_off,
+                     &at.commit->root);
     for (size_t i = 0; i < at.commit->n_parents && err == 0; i++) {
         struct pk_addr addr =
             pk_commit_next_parent(&body, head.kind, store->scheme.hash_len);
 
-        err = commit_ref(store, &addr, true, &at.parent_offs[i], &hashes[i]);
+        err =
+            commit_ref(store, off, &addr, true, &at.parent_offs[i], &hashes[i]);
     }
     if (err == 0) {
         commit_sort(hashes, at.parent_offs, at.commit->n_parents);

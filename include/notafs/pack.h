@@ -554,14 +554,16 @@ struct pk_check_stats {
     uint64_t commits;
     uint64_t inodes;
     uint64_t contents;
-    uint64_t bindings; /* of the index */
+    uint64_t bindings;  /* of the index */
+    uint64_t collected; /* commits and references that a collection cut off */
     uint64_t findings;
 };
 
 /*
  * Verify all that can be reached: every commit of the index and the branches,
  * their trees (hashes, canonical shape, order, names), the index, the
- * dictionary, mappings and volumes. fn, or NULL, is told each finding.
+ * dictionary, mappings and volumes. fn, or NULL, is told each finding. What a
+ * collection took from commits that no branch names is none.
  */
 NF_MUST_USE int pk_check(struct pk_repo *repo, pk_finding_fn fn, void *arg,
                          struct pk_check_stats *ret_stats);

@@ -186,6 +186,10 @@ static int lca_hand_on(struct lca *l, uint64_t off, uint32_t marks)
     struct pk_commit_at at;
     int err = pk_commit_read(&l->repo->store, off, &at);
 
+    if (err == NF_EC_COLLECTED) {
+        l->cut = true;
+        return 0;
+    }
     if (err != 0) {
         return err;
     }

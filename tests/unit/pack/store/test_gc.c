@@ -295,6 +295,61 @@ START_TEST(keeps_more_than_one)
 }
 END_TEST
 
+/* A commit that no branch names, with one file more than tree i has. */
+static struct pk_digest commit_aside(struct world *w, int i, int parent)
+{
+    const struct pk_info info = {99, kit_text("author"), kit_text("aside")};
+    struct pk_digest hash;
+    struct pk_tree *tree;
+    struct kit_path path;
+
+    assert_ok(pk_commit_tree(w->repo, &w->commits[i], &tree));
+    assert_ok(pk_tree_set(tree, kit_path(&path, "aside"), kit_text("x")));
+    assert_ok(pk_commit_make(tree, &w->commits[parent], 1, &info, &hash));
+    pk_tree_free(tree);
+    return hash;
+}
+
+static int count_finding(void *arg, const struct pk_finding *finding)
+{
+    ck_assert_int_eq(finding->err, NF_EC_UNRESOLVED);
+    ++*(int *)arg;
+    return 0;
+}
+
+/* What stands behind the target but hangs on what was collected: a commit
+ * whose parent left no trace was collected itself, one whose tree has lost
+ * objects is damage where a branch names it. */
+START_TEST(leaves_commits_aside)
+{
+    const struct pk_slice side = kit_text("side");
+    struct world w;
+    struct pk_gc_options options;
+    struct pk_gc_stats stats;
+    struct pk_check_stats checked;
+    struct pk_digest orphan;
+    struct pk_digest hollow;
+    struct pk_commit *c;
+    int findings = 0;
+
+    world_begin(&w, "smallseeded", false, false);
+    orphan = commit_aside(&w, 10, 3);
+    hollow = commit_aside(&w, 3, 9);
+    assert_ok(pk_branch_set(w.repo, side, &orphan));
+    options = keep_one(&w, 10);
+    assert_ok(collect(&w, &options, &stats));
+    world_reopen(&w, PK_OPEN_WRITE);
+    ck_assert_int_eq(pk_commit_find(w.repo, &orphan, &c), NF_EC_COLLECTED);
+    assert_ok(pk_check(w.repo, no_finding, NULL, &checked));
+    ck_assert_uint_gt(checked.collected, 1);
+    look(&w, 10);
+    assert_ok(pk_branch_set(w.repo, side, &hollow));
+    assert_ok(pk_check(w.repo, count_finding, &findings, &checked));
+    ck_assert_int_gt(findings, 0);
+    world_end(&w);
+}
+END_TEST
+
 /* -------------------------------------------------------------------- steps */
 
 /* Each step keeps its budget; commits, splits and reads go on in between. The
@@ -693,8 +748,9 @@ START_TEST(splits_first)
 END_TEST
 
 UNIT_MAIN("pack/store/gc", keeps_what_follows, keeps_what_follows_kv64,
-          archives, archives_kv64, keeps_more_than_one, steps_are_bounded,
-          steps_of_archiving_are_bounded, little_memory_gives_the_same,
-          dry_run_tells_the_truth, dry_run_tells_of_the_archive,
-          cancelled_leaves_nothing, refuses, allocations_fail, requests_fail,
-          rules_keep_commits, rules_pass_over_what_is_gone, splits_first)
+          archives, archives_kv64, keeps_more_than_one, leaves_commits_aside,
+          steps_are_bounded, steps_of_archiving_are_bounded,
+          little_memory_gives_the_same, dry_run_tells_the_truth,
+          dry_run_tells_of_the_archive, cancelled_leaves_nothing, refuses,
+          allocations_fail, requests_fail, rules_keep_commits,
+          rules_pass_over_what_is_gone, splits_first)
