@@ -204,6 +204,20 @@ static int script_hash(struct script *s, const char *text,
     return np_hash_parse(&s->store, text, ret) ? 0 : NF_EC_NO_COMMIT;
 }
 
+/* A parent is a commit that is there. */
+static int script_parent(struct script *s, const char *text,
+                         struct pk_digest *ret)
+{
+    struct pk_commit *commit = NULL;
+    int err = script_hash(s, text, ret);
+
+    if (err == 0) {
+        err = pk_commit_find(s->store.repo, ret, &commit);
+    }
+    pk_commit_free(s->store.repo, commit);
+    return err;
+}
+
 /* commit BRANCH|- DATE AUTHOR|- MESSAGE|- [PARENT...] */
 static int do_commit(struct script *s, char **words, int n)
 {
@@ -218,7 +232,7 @@ static int do_commit(struct script *s, char **words, int n)
         return script_refuse(s, "commit needs a date, author and message");
     }
     for (int i = 5; i < n && err == 0; i++) {
-        err = script_hash(s, words[i], &parents[n_parents++]);
+        err = script_parent(s, words[i], &parents[n_parents++]);
     }
     if (n == 5 && s->has_head) {
         parents[n_parents++] = s->head;
