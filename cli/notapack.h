@@ -28,6 +28,8 @@ struct np_options {
     bool all;
     bool quiet;
     bool remove; /* -d */
+    const char *with; /* of mount: -o */
+    bool foreground;
 };
 
 /* A store that a command has opened. */
@@ -163,6 +165,7 @@ int np_gc(const struct np_options *options, int n_words, char **words);
 int np_archive(const struct np_options *options, int n_words, char **words);
 int np_split(const struct np_options *options, int n_words, char **words);
 int np_volumes(const struct np_options *options, int n_words, char **words);
+int np_mount(const struct np_options *options, int n_words, char **words);
 int np_replay(const struct np_options *options, int n_words, char **words);
 
 #endif

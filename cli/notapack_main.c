@@ -32,6 +32,7 @@ static const struct {
     {"init", np_init, 1, 1, "init"},
     {"log", np_log, 1, 2, "log [-n N] [COMMIT]"},
     {"ls", np_ls, 1, 2, "ls [PATH]"},
+    {"mount", np_mount, 2, 3, "mount [-f] [-o LIST] [STORE] DIR"},
     {"repair", np_repair, 1, 1, "repair"},
     {"replay", np_replay, 3, 3, "replay SRC DST"},
     {"revert", np_revert, 2, 2, "revert COMMIT"},
@@ -59,7 +60,8 @@ static int usage(FILE *out)
             "  --lower DIR         the lower layer\n"
             "  --date SECONDS --author NAME -m, --message TEXT   of a commit\n"
             "  --json              JSON instead of text\n"
-            "  -q, --quiet         no progress\n");
+            "  -q, --quiet         no progress\n"
+            "  -f, -o LIST         of a mount: in the foreground; options\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
         fprintf(out, "  %s\n", commands[i].usage);
     }
@@ -79,6 +81,23 @@ static bool parse_strategy(const char *text, enum pk_strategy *ret)
     }
     fprintf(stderr, "notapack: unknown strategy %s\n", text);
     return false;
+}
+
+/* A list goes on where the last one ended; kept until the program ends. */
+static bool add_text(const char **list, const char *more)
+{
+    char *both;
+
+    if (*list == NULL) {
+        *list = more;
+        return true;
+    }
+    if (asprintf(&both, "%s,%s", *list, more) < 0) {
+        fprintf(stderr, "notapack: out of memory\n");
+        return false;
+    }
+    *list = both;
+    return true;
 }
 
 enum {
@@ -124,7 +143,7 @@ static int parse_options(int argc, char **argv, struct np_options *o)
 {
     int c;
 
-    while ((c = getopt_long(argc, argv, "s:b:m:n:qd", long_options, NULL)) !=
+    while ((c = getopt_long(argc, argv, "s:b:m:n:qdfo:", long_options, NULL)) !=
            -1) {
         switch (c) {
         case 's':
@@ -138,6 +157,14 @@ static int parse_options(int argc, char **argv, struct np_options *o)
             break;
         case 'd':
             o->remove = true;
+            break;
+        case 'f':
+            o->foreground = true;
+            break;
+        case 'o':
+            if (!add_text(&o->with, optarg)) {
+                return NP_FAILED;
+            }
             break;
         case 'q':
             o->quiet = true;

@@ -93,11 +93,16 @@ class Mount:
         self.errors.close()
 
 
-@contextlib.contextmanager
 def image(disk, options="", directory="mnt"):
-    """The disk mounted; unmounted at the end unless the case did so."""
+    """The disk mounted, see mounted."""
     command = [support.NOTAFS, "mount", "-f", disk]
-    mount = Mount(command + (["-o", options] if options else []), directory)
+    return mounted(command + (["-o", options] if options else []), directory)
+
+
+@contextlib.contextmanager
+def mounted(command, directory="mnt"):
+    """Mounted by that command; unmounted at the end unless the case did so."""
+    mount = Mount(command, directory)
     try:
         yield mount
         if mount.daemon.poll() is None:

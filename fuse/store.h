@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store view: branches, commits and tags of a pack store as directories.
+ */
+#ifndef FUSE_STORE_H
+#define FUSE_STORE_H
+
+#include <notafs/pack.h>
+
+#include "fuse/daemon.h"
+#include "fuse/options.h"
+
+/* How to open the store, twice: each through a vfs of its own, so that one
+ * thread can read while another commits, and other processes can commit in
+ * between. read and write are the same where there is only one way in (a disk
+ * is open once); then one repo does both. */
+struct store_mount {
+    const struct nf_env *env;
+    const struct pk_open *read;
+    const struct pk_open *write;
+    const char *source;
+    const char *dir;
+    const char *branch; /* the one that at/ and new branches go by */
+    const struct mount_options *options;
+    struct daemon *daemon;
+};
+
+/* Mount, serve, commit. The status to end with: 0, or 1 after a message. */
+int store_serve(const struct store_mount *how);
+
+#endif
