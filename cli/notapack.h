@@ -18,24 +18,51 @@ struct np_options {
     const char *author;
     const char *message;
     const char *date;
+    const char *strategy_text;
     enum pk_strategy strategy;
-    const char *number; /* -n */
-    const char *last;   /* of gc, as all below */
+    const char *number;
+    const char *last; /* of gc, as all below */
     const char *since;
     bool heads;
     bool dry_run;
+    const char *prefer; /* of merge and revert, as all below */
+    const char *parent;
+    bool no_ff;
+    bool ff_only;
+    bool to;
+    bool exit_code;   /* of diff */
+    const char *root; /* of proof */
     bool json;
     bool all;
     bool quiet;
-    bool remove; /* -d */
-    const char *with; /* of mount: -o */
+    const char *with; /* of mount, as below */
     bool foreground;
+    bool progress;
+    bool remove;
+    bool help;
+    bool version;
+};
+
+/* Write how far a command is. */
+typedef void (*np_progress_fn)(void *arg, FILE *out);
+
+/* Who gives the library its memory, and so sees it work. */
+struct np_meter {
+    struct nf_env under;
+    uint64_t n_allocs;
+    const char *verb; /* NULL: nothing is shown */
+    np_progress_fn show;
+    void *arg;
+    double began; /* seconds */
+    double due;
+    bool shown;
 };
 
 /* A store that a command has opened. */
 struct np_store {
     const struct np_options *options;
     struct nf_env env;
+    struct np_meter meter;
     struct pk_vfs vfs;
     struct pk_vfs lower_vfs;
     struct pk_vfs_posix *posix;
@@ -60,6 +87,27 @@ int np_store_close(struct np_store *store);
 /* The first half of np_store_open: what would be opened, and how. */
 int np_options_open(struct np_store *store, const struct np_options *options,
                     uint32_t flags, struct pk_open *ret);
+
+/* Give the store its memory, see notapack_meter.c. */
+void np_meter_env(struct np_store *store);
+
+/* Let signals interrupt; the number of one that has, or 0. */
+void np_catch_signals(void);
+int np_interrupted(void);
+
+/* Show on a terminal, from now on and until np_progress_end, what show writes;
+ * NULL: how many objects. */
+void np_progress(struct np_store *store, const char *verb, np_progress_fn show,
+                 void *arg);
+void np_progress_end(struct np_store *store);
+
+/* All that is to be read. Release with free, also after an error. Errors: enum
+ * nf_err. */
+int np_read_all(FILE *in, uint8_t **ret, size_t *ret_len);
+
+/* Seconds from --date and its like; a number. False: it is none. */
+bool np_parse_date(const char *text, int64_t *ret);
+bool np_parse_number(const char *text, uint64_t *ret);
 
 /* Set the configuration down in a file of its own. Errors: enum nf_err. */
 int np_config_record(struct np_store *store);
@@ -118,6 +166,19 @@ struct np_change {
 };
 int np_change_open(struct np_change *change, const struct np_options *options);
 
+/* What a commit says beside its tree: from options and environment, or verb
+ * and what. Release with np_info_free. Told if a date is none. */
+struct np_info {
+    struct pk_info info;
+    char *message;
+};
+int np_info_make(const struct np_options *options, const char *verb,
+                 const char *what, struct np_info *ret);
+void np_info_free(struct np_info *info);
+
+/* Say that the branch is at a commit now, and what it came from. */
+void np_put_head(const struct np_store *store, const struct pk_digest *hash);
+
 /* Commit the tree on the branch and close. verb and what make the message if
  * none was given. err: what has failed before, which is told instead. */
 int np_change_close(struct np_change *change, int err, const char *verb,
@@ -128,6 +189,9 @@ void np_show_commit(struct np_store *store, const struct pk_commit *commit);
 
 /* Print a value and release it. */
 void np_json_put(json_t *json);
+
+/* The same on one line, for lists that may be larger than memory. */
+void np_json_line(json_t *json);
 json_t *np_json_bytes(struct pk_slice s);
 json_t *np_json_hash(const struct np_store *store,
                      const struct pk_digest *hash);
@@ -152,6 +216,8 @@ int np_log(const struct np_options *options, int n_words, char **words);
 int np_show(const struct np_options *options, int n_words, char **words);
 int np_branches(const struct np_options *options, int n_words, char **words);
 int np_revert(const struct np_options *options, int n_words, char **words);
+int np_merge(const struct np_options *options, int n_words, char **words);
+int np_proof(const struct np_options *options, int n_words, char **words);
 int np_diff(const struct np_options *options, int n_words, char **words);
 int np_import(const struct np_options *options, int n_words, char **words);
 int np_export(const struct np_options *options, int n_words, char **words);

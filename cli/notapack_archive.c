@@ -19,17 +19,17 @@
 struct import {
     struct pk_tree *tree;
     const char *prefix;
-    bool progress;
     uint64_t n_files;
+    uint64_t n_bytes;
     uint64_t n_skipped;
 };
 
-static void import_progress(struct import *im, bool end)
+static void import_show(void *arg, FILE *out)
 {
-    if (im->progress && (end || im->n_files % 1000 == 0)) {
-        fprintf(stderr, "\r%llu files%s", (unsigned long long)im->n_files,
-                end ? "\n" : "");
-    }
+    const struct import *im = arg;
+
+    fprintf(out, "%llu files, %llu bytes", (unsigned long long)im->n_files,
+            (unsigned long long)im->n_bytes);
 }
 
 /* Bind prefix/name to bytes. */
@@ -59,7 +59,7 @@ static int import_bind(struct import *im, const char *name,
     err = pk_tree_set(im->tree, path.path, (struct pk_slice){bytes, len});
     np_path_free(&path);
     im->n_files++;
-    import_progress(im, false);
+    im->n_bytes += len;
     return err;
 }
 
@@ -171,27 +171,57 @@ static int import_entry(struct import *im, struct archive *a,
     return err;
 }
 
+/* Where an archive comes from. */
+struct source {
+    int fd;
+    uint8_t buf[1 << 16];
+};
+
+/* libarchive's own would go on waiting for a pipe after a signal. */
+static la_ssize_t source_read(struct archive *a, void *arg, const void **buf)
+{
+    struct source *source = arg;
+    ssize_t n;
+
+    do {
+        n = read(source->fd, source->buf, sizeof(source->buf));
+    } while (n < 0 && errno == EINTR && np_interrupted() == 0);
+    if (n < 0) {
+        archive_set_error(a, errno, "cannot be read");
+        return -1;
+    }
+    *buf = source->buf;
+    return n;
+}
+
 static int import_archive(struct import *im, const char *file)
 {
-    const char *path = strcmp(file, "-") == 0 ? NULL : file;
     struct archive *a = archive_read_new();
     struct archive_entry *entry;
+    struct source source = {.fd = 0};
     int err = 0;
     int got;
 
     if (a == NULL) {
         return NF_ENOMEM;
     }
+    if (strcmp(file, "-") != 0) {
+        source.fd = open(file, O_RDONLY | O_CLOEXEC);
+    }
     (void)archive_read_support_filter_all(a); /* what there is */
     (void)archive_read_support_format_all(a);
-    if (archive_read_open_filename(a, path, 1 << 16) != ARCHIVE_OK) {
+    if (source.fd < 0 ||
+        archive_read_open(a, &source, NULL, source_read, NULL) != ARCHIVE_OK) {
         err = NF_EIO;
     }
     while (err == 0 &&
            (got = archive_read_next_header(a, &entry)) != ARCHIVE_EOF) {
         err = got < ARCHIVE_WARN ? NF_EIO : import_entry(im, a, entry);
     }
-    if (err == NF_EIO) {
+    if (source.fd > 0) {
+        close(source.fd);
+    }
+    if (err == NF_EIO && np_interrupted() == 0) {
         fprintf(stderr, "notapack: %s: %s\n", file,
                 archive_error_string(a) != NULL ? archive_error_string(a)
                                                 : "cannot be read");
@@ -211,13 +241,13 @@ int np_import(const struct np_options *options, int n_words, char **words)
         return err;
     }
     im.tree = change.tree;
-    im.progress = !options->quiet && isatty(2);
+    np_progress(&change.store, "import", import_show, &im);
     if (stat(words[1], &st) == 0 && S_ISDIR(st.st_mode)) {
         err = import_folder(&im, words[1]);
     } else {
         err = import_archive(&im, words[1]);
     }
-    import_progress(&im, true);
+    np_progress_end(&change.store);
     if (im.n_skipped > 0) {
         fprintf(stderr, "notapack: %llu that are no plain files passed over\n",
                 (unsigned long long)im.n_skipped);
@@ -230,6 +260,8 @@ int np_import(const struct np_options *options, int n_words, char **words)
 struct export
 {
     struct pk_tree *tree;
+    uint64_t n_files;
+    uint64_t n_bytes;
     int folder;        /* -1: an archive */
     struct archive *a; /* or NULL */
 };
@@ -339,14 +371,24 @@ static int export_entry(void *arg, struct pk_path path,
         if (err == 0) {
             err = ex->a != NULL ? export_to_archive(ex, name, &bytes)
                                 : export_to_folder(ex, name, &bytes);
+            ex->n_files++;
+            ex->n_bytes += bytes.len;
             pk_bytes_free(pk_tree_repo(ex->tree), &bytes);
         }
     }
-    if (err != 0) {
+    if (err != 0 && np_interrupted() == 0) {
         fprintf(stderr, "notapack: %s: not written\n", name);
     }
     free(name);
     return err;
+}
+
+static void export_show(void *arg, FILE *out)
+{
+    const struct export *ex = arg;
+
+    fprintf(out, "%llu files, %llu bytes", (unsigned long long)ex->n_files,
+            (unsigned long long)ex->n_bytes);
 }
 
 static bool is_archive(const char *text)
@@ -389,7 +431,9 @@ int np_export(const struct np_options *options, int n_words, char **words)
     }
     err = export_open(&ex, words[1]);
     if (err == 0) {
+        np_progress(&store, "export", export_show, &ex);
         err = pk_tree_walk(ex.tree, PK_WALK_SORTED, export_entry, &ex);
+        np_progress_end(&store);
     }
     if (ex.a != NULL) {
         if (archive_write_close(ex.a) != ARCHIVE_OK && err == 0) {
@@ -402,6 +446,12 @@ int np_export(const struct np_options *options, int n_words, char **words)
     }
     if (err != 0) {
         err = np_complain(&store, err, words[1]);
+        if (ex.a != NULL && strcmp(words[1], "-") != 0) {
+            (void)unlink(words[1]); /* half an archive is none */
+        }
+    } else if (options->json && strcmp(words[1], "-") != 0) {
+        np_json_put(json_pack("{s:I,s:I}", "files", (json_int_t)ex.n_files,
+                              "bytes", (json_int_t)ex.n_bytes));
     }
     pk_tree_free(ex.tree);
     return np_store_close(&store) != 0 ? NP_FAILED : err;

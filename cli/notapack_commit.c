@@ -71,8 +71,14 @@ int np_tree_open(struct np_store *store, const struct np_options *options,
 
 int np_change_open(struct np_change *change, const struct np_options *options)
 {
-    int err = np_store_open(&change->store, options, PK_OPEN_WRITE);
+    int err;
 
+    if (options->commit != NULL) {
+        fprintf(stderr, "notapack: --commit is for looking; what changes goes "
+                        "on a branch (-b)\n");
+        return NP_USAGE;
+    }
+    err = np_store_open(&change->store, options, PK_OPEN_WRITE);
     if (err != 0) {
         return err;
     }
@@ -92,15 +98,22 @@ int np_change_open(struct np_change *change, const struct np_options *options)
 }
 
 /* Seconds: --date, SOURCE_DATE_EPOCH, the clock. */
-static int64_t info_date(const struct np_options *options)
+static int info_date(const struct np_options *options, int64_t *ret)
 {
     const char *text = options->date;
 
     if (text == NULL) {
         text = getenv("SOURCE_DATE_EPOCH");
     }
-    return text != NULL ? (int64_t)strtoll(text, NULL, 10)
-                        : (int64_t)time(NULL);
+    *ret = (int64_t)time(NULL);
+    if (text != NULL && !np_parse_date(text, ret)) {
+        fprintf(stderr,
+                "notapack: %s: no date; seconds since 1970, or YYYY-MM-DD, or "
+                "YYYY-MM-DDTHH:MM:SS\n",
+                text);
+        return NP_USAGE;
+    }
+    return 0;
 }
 
 /* --author, NOTAPACK_AUTHOR, the user's name. */
@@ -119,36 +132,69 @@ static const char *info_author(const struct np_options *options)
     return text;
 }
 
+int np_info_make(const struct np_options *options, const char *verb,
+                 const char *what, struct np_info *ret)
+{
+    const char *author = info_author(options);
+    const char *message = options->message;
+    struct np_info info = {.message = NULL};
+    int err = info_date(options, &info.info.date);
+
+    if (err != 0) {
+        return err;
+    }
+    if (message == NULL) {
+        if (asprintf(&info.message, "%s %s", verb, what) < 0) {
+            return np_complain_info(verb, NF_ENOMEM, NULL);
+        }
+        message = info.message;
+    }
+    info.info.author =
+        (struct pk_slice){(const uint8_t *)author, strlen(author)};
+    info.info.message =
+        (struct pk_slice){(const uint8_t *)message, strlen(message)};
+    *ret = info;
+    return 0;
+}
+
+void np_info_free(struct np_info *info)
+{
+    free(info->message);
+}
+
+void np_put_head(const struct np_store *store, const struct pk_digest *hash)
+{
+    if (store->options->json) {
+        np_json_put(json_pack("{s:o,s:o}", "branch",
+                              np_json_bytes(np_branch(store)), "hash",
+                              np_json_hash(store, hash)));
+        return;
+    }
+    np_put_hash(stdout, store, hash);
+    putchar('\n');
+}
+
 static int change_commit(struct np_change *change, const char *verb,
                          const char *what)
 {
-    const struct np_options *options = change->store.options;
-    const char *author = info_author(options);
-    struct pk_info info = {.date = info_date(options)};
     struct pk_digest hash;
-    char *message = NULL;
-    int err;
+    struct np_info info;
+    int err = np_info_make(change->store.options, verb, what, &info);
 
-    if (options->message == NULL &&
-        asprintf(&message, "%s %s", verb, what) < 0) {
-        return np_complain(&change->store, NF_ENOMEM, verb);
+    if (err != 0) {
+        return err;
     }
-    info.author = (struct pk_slice){(const uint8_t *)author, strlen(author)};
-    info.message.p =
-        (const uint8_t *)(message != NULL ? message : options->message);
-    info.message.len = strlen((const char *)info.message.p);
-    err = pk_commit_make(change->tree, &change->head, change->has_head, &info,
-                         &hash);
+    err = pk_commit_make(change->tree, &change->head, change->has_head,
+                         &info.info, &hash);
     if (err == 0) {
         err = pk_branch_cas(change->store.repo, np_branch(&change->store),
                             change->has_head ? &change->head : NULL, &hash);
     }
-    free(message);
+    np_info_free(&info);
     if (err != 0) {
         return np_complain(&change->store, err, verb);
     }
-    np_put_hash(stdout, &change->store, &hash);
-    putchar('\n');
+    np_put_head(&change->store, &hash);
     return 0;
 }
 
@@ -170,7 +216,12 @@ int np_change_close(struct np_change *change, int err, const char *verb,
     if (err < 0) {
         err = np_complain(&change->store, err, what);
     } else if (err == 0 && same) {
-        fprintf(stderr, "notapack: nothing has changed\n");
+        if (!change->store.options->quiet) {
+            fprintf(stderr, "notapack: nothing has changed\n");
+        }
+        if (change->store.options->json) {
+            np_put_head(&change->store, &change->head);
+        }
     } else if (err == 0) {
         err = change_commit(change, verb, what);
     }

@@ -8,6 +8,8 @@
  *   unavailable HASH              parents that are gone, by hash
  *   list HASH                     for each branch (--all: each commit), then
  *   PATH kind HASH LENGTH         its tree, by path
+ *
+ * As JSON it is an object a line, with the first word as "line".
  */
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +74,13 @@ static int dump_branch(void *arg, struct pk_slice name,
         return err;
     }
     pk_commit_free(d->store.repo, commit);
+    if (d->store.options->json) {
+        np_json_line(json_pack("{s:s,s:o,s:o}", "line",
+                               err == 0 ? "branch" : "branch-unresolved",
+                               "name", np_json_bytes(name), "hash",
+                               np_json_hash(&d->store, hash)));
+        return err == 0 ? hashes_add(&d->heads, hash) : 0;
+    }
     printf(err == 0 ? "branch " : "branch-unresolved ");
     np_put_branch(stdout, name);
     if (err == 0) {
@@ -104,6 +113,14 @@ static int dump_commit(struct dump *d, const struct pk_digest *hash)
     if (err != 0) {
         return err;
     }
+    if (d->store.options->json) {
+        json_t *json = np_json_commit(&d->store, c);
+
+        (void)json_object_set_new(json, "line", json_string("commit"));
+        np_json_line(json);
+        pk_commit_free(d->store.repo, c);
+        return 0;
+    }
     printf("commit ");
     np_put_hash(stdout, &d->store, &c->hash);
     printf(" root ");
@@ -127,6 +144,14 @@ static int dump_entry(void *arg, struct pk_path path,
 {
     struct dump *d = arg;
 
+    if (d->store.options->json) {
+        np_json_line(json_pack("{s:s,s:o,s:s,s:o,s:I}", "line", "entry", "path",
+                               np_json_path(path), "kind",
+                               stat->kind == PK_NODE ? "node" : "contents",
+                               "hash", np_json_hash(&d->store, &stat->hash),
+                               "length", (json_int_t)stat->length));
+        return 0;
+    }
     np_put_path(stdout, path);
     printf(stat->kind == PK_NODE ? " node " : " contents ");
     np_put_hash(stdout, &d->store, &stat->hash);
@@ -134,7 +159,21 @@ static int dump_entry(void *arg, struct pk_path path,
     return 0;
 }
 
-static int dump_list(struct dump *d, const struct pk_digest *hash, bool head)
+/* A line of a word and a hash. */
+static void dump_hash(const struct dump *d, const char *word,
+                      const struct pk_digest *hash)
+{
+    if (d->store.options->json) {
+        np_json_line(json_pack("{s:s,s:o}", "line", word, "hash",
+                               np_json_hash(&d->store, hash)));
+        return;
+    }
+    printf("%s ", word);
+    np_put_hash(stdout, &d->store, hash);
+    putchar('\n');
+}
+
+static int dump_list(struct dump *d, const struct pk_digest *hash)
 {
     struct pk_tree *tree = NULL;
     int err = pk_commit_tree(d->store.repo, hash, &tree);
@@ -142,11 +181,7 @@ static int dump_list(struct dump *d, const struct pk_digest *hash, bool head)
     if (err != 0) {
         return err;
     }
-    if (head) {
-        printf("list ");
-        np_put_hash(stdout, &d->store, hash);
-        putchar('\n');
-    }
+    dump_hash(d, "list", hash);
     err = pk_tree_walk(tree, PK_WALK_SORTED | PK_WALK_LENGTH, dump_entry, d);
     pk_tree_free(tree);
     return err;
@@ -156,9 +191,7 @@ static void dump_unavailable(struct dump *d)
 {
     hashes_sort(&d->gone);
     for (size_t i = 0; i < d->gone.n; i++) {
-        printf("unavailable ");
-        np_put_hash(stdout, &d->store, &d->gone.p[i]);
-        putchar('\n');
+        dump_hash(d, "unavailable", &d->gone.p[i]);
     }
 }
 
@@ -187,7 +220,7 @@ static int dump_all(struct dump *d)
     }
     lists = d->store.options->all ? &d->commits : &d->heads;
     for (size_t i = 0; i < lists->n && err == 0; i++) {
-        err = dump_list(d, &lists->p[i], true);
+        err = dump_list(d, &lists->p[i]);
     }
     return err;
 }
@@ -216,7 +249,7 @@ static int dump_one(struct dump *d, const char *text)
     }
     pk_commit_free(d->store.repo, commit);
     dump_unavailable(d);
-    return err == 0 ? dump_list(d, &hash, true) : err;
+    return err == 0 ? dump_list(d, &hash) : err;
 }
 
 int np_dump(const struct np_options *options, int n_words, char **words)
@@ -229,8 +262,10 @@ int np_dump(const struct np_options *options, int n_words, char **words)
     if (err != 0) {
         return err;
     }
+    np_progress(&d.store, "dump", NULL, NULL);
     err =
         options->commit != NULL ? dump_one(&d, options->commit) : dump_all(&d);
+    np_progress_end(&d.store);
     if (err != 0) {
         err = np_complain(&d.store, err, "dump");
     } else if (d.broken) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* log, show, diff, branch. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/notapack.h"
@@ -39,16 +38,19 @@ int np_log(const struct np_options *options, int n_words, char **words)
     struct log l = {.left = UINT64_MAX, .first = true};
     struct np_store store;
     struct pk_digest head;
-    int err = np_store_open(&store, options, 0);
+    int err;
 
+    if (options->number != NULL && !np_parse_number(options->number, &l.left)) {
+        fprintf(stderr, "notapack: -n takes a number, not %s\n",
+                options->number);
+        return NP_USAGE;
+    }
+    err = np_store_open(&store, options, 0);
     if (err != 0) {
         return err;
     }
     l.store = &store;
     l.json = options->json ? json_array() : NULL;
-    if (options->number != NULL) {
-        l.left = strtoull(options->number, NULL, 10);
-    }
     err = n_words > 1 ? np_resolve(&store, words[1], &head)
                       : np_head(&store, &head);
     if (err == 0) {
@@ -66,6 +68,7 @@ int np_log(const struct np_options *options, int n_words, char **words)
 struct diff {
     struct np_store *store;
     json_t *json;
+    uint64_t n;
 };
 
 static int diff_binding(void *arg, struct pk_path path,
@@ -75,6 +78,7 @@ static int diff_binding(void *arg, struct pk_path path,
     struct diff *d = arg;
     const char *what = "M";
 
+    d->n++;
     if (old_stat->kind == PK_NONE) {
         what = "A";
     } else if (new_stat->kind == PK_NONE) {
@@ -129,7 +133,7 @@ static int diff_commits(struct diff *d, const struct pk_digest *from,
 static int show(struct np_store *store, const struct pk_digest *hash,
                 bool header)
 {
-    struct diff d = {store, store->options->json ? json_array() : NULL};
+    struct diff d = {store, store->options->json ? json_array() : NULL, 0};
     struct pk_commit *parent = NULL;
     struct pk_commit *commit;
     int err = pk_commit_find(store->repo, hash, &commit);
@@ -157,7 +161,10 @@ static int show(struct np_store *store, const struct pk_digest *hash,
     }
     pk_commit_free(store->repo, parent);
     pk_commit_free(store->repo, commit);
-    return err == 0 ? 0 : np_complain(store, err, "show");
+    if (err == 0) {
+        return !header && store->options->exit_code && d.n > 0 ? NP_FAILED : 0;
+    }
+    return np_complain(store, err, "show");
 }
 
 int np_show(const struct np_options *options, int n_words, char **words)
@@ -190,12 +197,15 @@ int np_diff(const struct np_options *options, int n_words, char **words)
     err =
         n_words > 2 ? np_resolve(&store, words[2], &to) : np_head(&store, &to);
     if (err == 0 && n_words > 1) {
-        struct diff d = {&store, options->json ? json_array() : NULL};
+        struct diff d = {&store, options->json ? json_array() : NULL, 0};
 
         err = np_resolve(&store, words[1], &from);
         if (err == 0) {
             err = diff_commits(&d, &from, &to);
             err = err == 0 ? 0 : np_complain(&store, err, "diff");
+            if (err == 0 && options->exit_code && d.n > 0) {
+                err = NP_FAILED;
+            }
         }
         if (d.json != NULL) {
             np_json_put(d.json);
@@ -271,12 +281,20 @@ int np_branches(const struct np_options *options, int n_words, char **words)
             err = pk_branch_remove(store.repo, name);
         }
         err = err == 0 ? 0 : np_complain(&store, err, words[1]);
+        if (err == 0 && options->json) {
+            np_json_put(
+                json_pack("{s:o,s:n}", "name", np_json_bytes(name), "hash"));
+        }
     } else {
         err = n_words > 2 ? np_resolve(&store, words[2], &hash)
                           : np_head(&store, &hash);
         if (err == 0) {
             err = pk_branch_set(store.repo, name, &hash);
             err = err == 0 ? 0 : np_complain(&store, err, words[1]);
+        }
+        if (err == 0 && options->json) {
+            np_json_put(json_pack("{s:o,s:o}", "name", np_json_bytes(name),
+                                  "hash", np_json_hash(&store, &hash)));
         }
     }
     return np_store_close(&store) != 0 ? NP_FAILED : err;

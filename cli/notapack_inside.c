@@ -1,82 +1,184 @@
 /* SPDX-License-Identifier: ISC */
-/* What a store consists of: cat-object, stat, control, index, dict; repair. */
-#include <ctype.h>
-#include <stdlib.h>
+/* What a store consists of: cat-object, stat, control, index, dict. */
 #include <string.h>
 
 #include "cli/notapack.h"
 
 /* ------------------------------------------------------------- cat-object */
 
+struct cat {
+    struct np_store *store;
+    json_t *slots; /* or NULL: text */
+};
+
 static int cat_slot(void *arg, const struct pk_inode_view *slot)
 {
-    struct np_store *store = arg;
+    struct cat *cat = arg;
 
+    if (cat->slots != NULL) {
+        json_t *json =
+            slot->kind == PK_NONE
+                ? json_pack("{s:I}", "index", (json_int_t)slot->index)
+                : json_pack("{s:o,s:s}", "name", np_json_bytes(slot->step),
+                            "kind",
+                            slot->kind == PK_NODE ? "node" : "contents");
+
+        (void)json_object_set_new(json, "hash",
+                                  np_json_hash(cat->store, &slot->hash));
+        (void)json_array_append_new(cat->slots, json);
+        return 0;
+    }
     if (slot->kind == PK_NONE) {
         printf("%u inode ", slot->index);
     } else {
         np_put_percent(stdout, slot->step);
         printf(slot->kind == PK_NODE ? " node " : " contents ");
     }
-    np_put_hash(stdout, store, &slot->hash);
+    np_put_hash(stdout, cat->store, &slot->hash);
     putchar('\n');
     return 0;
+}
+
+static json_t *object_json(const struct np_store *store,
+                           const struct pk_object_view *view)
+{
+    const char kind[2] = {view->kind, '\0'};
+
+    return json_pack("{s:s,s:I,s:I,s:o}", "kind", kind, "off",
+                     (json_int_t)view->off, "len", (json_int_t)view->len,
+                     "hash", np_json_hash(store, &view->hash));
+}
+
+static int cat_contents(struct np_store *store,
+                        const struct pk_object_view *view)
+{
+    struct pk_bytes bytes;
+    int err = pk_view_contents(store->repo, view->off, &bytes);
+
+    if (err != 0) {
+        return err;
+    }
+    if (store->options->json) {
+        json_t *json = object_json(store, view);
+
+        (void)json_object_set_new(
+            json, "contents",
+            np_json_bytes((struct pk_slice){bytes.p, bytes.len}));
+        np_json_put(json);
+    } else {
+        (void)fwrite(bytes.p, 1, bytes.len, stdout); /* main looks */
+    }
+    pk_bytes_free(store->repo, &bytes);
+    return 0;
+}
+
+static int cat_inode(struct np_store *store, const struct pk_object_view *view)
+{
+    struct cat cat = {store, store->options->json ? json_array() : NULL};
+    int err;
+
+    if (cat.slots == NULL) {
+        printf("%c %llu bytes at %llu, ", view->kind,
+               (unsigned long long)view->len, (unsigned long long)view->off);
+        np_put_hash(stdout, store, &view->hash);
+        putchar('\n');
+    }
+    err = pk_view_inode(store->repo, view->off, cat_slot, &cat);
+    if (cat.slots != NULL) {
+        json_t *json = object_json(store, view);
+
+        (void)json_object_set_new(json, "slots", cat.slots);
+        np_json_put(json);
+    }
+    return err;
 }
 
 static int cat_object(struct np_store *store, uint64_t off)
 {
     struct pk_object_view view;
     struct pk_commit *commit;
-    struct pk_bytes bytes;
     int err = pk_view_object(store->repo, off, &view);
 
     if (err != 0) {
         return err;
     }
     if (view.kind == 'B') {
-        err = pk_view_contents(store->repo, off, &bytes);
-        if (err == 0) {
-            (void)fwrite(bytes.p, 1, bytes.len, stdout); /* main looks */
-            pk_bytes_free(store->repo, &bytes);
-        }
-        return err;
+        return cat_contents(store, &view);
     }
-    if (strchr("CDP", view.kind) != NULL) {
-        err = pk_commit_find(store->repo, &view.hash, &commit);
-        if (err == 0) {
-            np_show_commit(store, commit);
-            pk_commit_free(store->repo, commit);
-        }
-        return err;
+    if (strchr("CDP", view.kind) == NULL) {
+        return cat_inode(store, &view);
     }
-    printf("%c %llu bytes at %llu, ", view.kind, (unsigned long long)view.len,
-           (unsigned long long)view.off);
-    np_put_hash(stdout, store, &view.hash);
-    putchar('\n');
-    return pk_view_inode(store->repo, off, cat_slot, store);
+    err = pk_commit_find(store->repo, &view.hash, &commit);
+    if (err == 0 && store->options->json) {
+        np_json_put(np_json_commit(store, commit));
+    } else if (err == 0) {
+        np_show_commit(store, commit);
+    }
+    if (err == 0) {
+        pk_commit_free(store->repo, commit);
+    }
+    return err;
+}
+
+/* Entries of the index whose hash begins with some digits. */
+struct prefix {
+    const char *digits;
+    uint64_t off;
+    uint64_t n;
+};
+
+static int match_prefix(void *arg, const struct pk_index_view *entry)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct prefix *p = arg;
+
+    for (size_t i = 0; p->digits[i] != '\0'; i++) {
+        uint8_t half = (uint8_t)(entry->hash.b[i / 2] >> (i % 2 == 0 ? 4 : 0));
+
+        if (digits[half & 15] != p->digits[i]) {
+            return 0;
+        }
+    }
+    p->off = entry->off;
+    p->n++;
+    return 0;
+}
+
+/* An object by hash, the beginning of one, or offset. Digits alone are an
+ * offset, unless a hash begins with them. */
+static int find_object(struct np_store *store, const char *text,
+                       uint64_t *ret_off)
+{
+    struct prefix prefix = {.digits = text};
+    size_t len = strlen(text);
+    struct pk_digest hash;
+    int err;
+
+    if (np_hash_parse(store, text, &hash)) {
+        return pk_view_find(store->repo, &hash, ret_off);
+    }
+    if (len >= 4 && len < 2 * (size_t)store->config.hash_len &&
+        strspn(text, "0123456789abcdef") == len) {
+        err = pk_view_index(store->repo, match_prefix, &prefix);
+        if (err != 0 || prefix.n > 0) {
+            *ret_off = prefix.off;
+            return err == 0 && prefix.n > 1 ? NF_EC_AMBIGUOUS : err;
+        }
+    }
+    return np_parse_number(text, ret_off) ? 0 : NF_EC_NO_OBJECT;
 }
 
 int np_cat_object(const struct np_options *options, int n_words, char **words)
 {
     struct np_store store;
-    struct pk_digest hash;
     uint64_t off = 0;
-    char *end;
     int err = np_store_open(&store, options, 0);
 
     (void)n_words;
     if (err != 0) {
         return err;
     }
-    if (np_hash_parse(&store, words[1], &hash) ||
-        pk_commit_resolve(store.repo, words[1], &hash) == 0) {
-        err = pk_view_find(store.repo, &hash, &off);
-    } else {
-        off = strtoull(words[1], &end, 10);
-        err = *end == '\0' && isdigit((unsigned char)words[1][0])
-                  ? 0
-                  : NF_EC_NO_OBJECT;
-    }
+    err = find_object(&store, words[1], &off);
     if (err == 0) {
         err = cat_object(&store, off);
     }
@@ -169,14 +271,10 @@ static int index_entry(void *arg, const struct pk_index_view *entry)
 
     if (list->json) {
         char kind[2] = {entry->kind, '\0'};
-        json_t *json = json_pack("{s:o,s:I,s:I,s:s}", "hash",
-                                 np_json_hash(list->store, &entry->hash), "off",
-                                 (json_int_t)entry->off, "len",
-                                 (json_int_t)entry->len, "kind", kind);
-
-        (void)json_dumpf(json, stdout, JSON_COMPACT);
-        json_decref(json);
-        putchar('\n');
+        np_json_line(json_pack("{s:o,s:I,s:I,s:s}", "hash",
+                               np_json_hash(list->store, &entry->hash), "off",
+                               (json_int_t)entry->off, "len",
+                               (json_int_t)entry->len, "kind", kind));
         return 0;
     }
     np_put_hash(stdout, list->store, &entry->hash);
@@ -347,49 +445,6 @@ int np_stat(const struct np_options *options, int n_words, char **words)
     }
     if (err < 0) {
         err = np_complain(&store, err, "stat");
-    }
-    return np_store_close(&store) != 0 ? NP_FAILED : err;
-}
-
-/* ----------------------------------------------------------------- repair */
-
-static int repair_finding(void *arg, const struct pk_finding *finding)
-{
-    (void)arg;
-    printf("%s", finding->file);
-    if (finding->offset != NF_NOWHERE) {
-        printf(" at %llu", (unsigned long long)finding->offset);
-    }
-    printf(": %s (%s)\n", nf_strerror(finding->err), finding->what);
-    return 0;
-}
-
-int np_repair(const struct np_options *options, int n_words, char **words)
-{
-    struct pk_repair_stats stats = {0};
-    struct nf_error_info info = {0};
-    struct np_store store;
-    struct pk_open opts;
-    int err = np_options_open(&store, options, PK_OPEN_WRITE, &opts);
-
-    (void)n_words;
-    (void)words;
-    if (err != 0) {
-        return err;
-    }
-    err = pk_repair(&store.env, &opts, repair_finding, NULL, &info, &stats);
-    if (err != 0) {
-        err = np_complain_info(options->store, err, &info);
-    } else {
-        printf("%llu findings, %llu index entries, %llu branches parked\n",
-               (unsigned long long)stats.findings,
-               (unsigned long long)stats.bindings,
-               (unsigned long long)stats.parked);
-        if (stats.has_last_good) {
-            printf("last good commit ");
-            np_put_hash(stdout, &store, &stats.last_good);
-            putchar('\n');
-        }
     }
     return np_store_close(&store) != 0 ? NP_FAILED : err;
 }

@@ -13,6 +13,13 @@ void np_json_put(json_t *json)
     json_decref(json);
 }
 
+void np_json_line(json_t *json)
+{
+    (void)json_dumpf(json, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(json);
+}
+
 json_t *np_json_bytes(struct pk_slice s)
 {
     json_t *json = json_stringn((const char *)s.p, s.len);

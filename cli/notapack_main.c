@@ -1,250 +1,234 @@
 /* SPDX-License-Identifier: ISC */
-/* notapack: options, and the table of commands. */
-#include <getopt.h>
+/* notapack: the table of commands, and help. */
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cli/notapack.h"
+#include "cli/notapack_args.h"
 
-static const struct {
+#define GC_TAKES                                                               \
+    (NP_TAKES(NP_LAST) | NP_TAKES(NP_SINCE) | NP_TAKES(NP_HEADS) |             \
+     NP_TAKES(NP_DRY_RUN))
+
+static const struct command {
     const char *name;
     np_command run;
     int min_words; /* with the command itself */
     int max_words;
-    const char *usage;
+    uint64_t takes; /* options beside those of all commands */
+    const char *words;
+    const char *summary;
+    const char *help; /* or NULL */
 } commands[] = {
-    {"archive", np_archive, 1, INT_MAX,
-     "archive [--dry-run] [--heads] [--last N] [--since DATE] [COMMIT ...]"},
-    {"branch", np_branches, 1, 3, "branch [-d] [NAME [COMMIT]]"},
-    {"cat-object", np_cat_object, 2, 2, "cat-object HASH|OFFSET"},
-    {"check", np_check, 1, 1, "check"},
-    {"control", np_control, 1, 1, "control"},
-    {"dict", np_dict, 1, 1, "dict"},
-    {"diff", np_diff, 1, 3, "diff [OLD [NEW]]"},
-    {"dump", np_dump, 1, 1, "dump [--all] [--commit HASH]"},
-    {"export", np_export, 2, 2, "export DIR|FILE.tar|-"},
-    {"find", np_find, 2, 2, "find PATTERN"},
-    {"gc", np_gc, 1, INT_MAX,
-     "gc [--dry-run] [--heads] [--last N] [--since DATE] [COMMIT ...]"},
-    {"get", np_get, 2, 2, "get PATH"},
-    {"import", np_import, 2, 3, "import DIR|FILE.tar|- [PATH]"},
-    {"index", np_index, 1, 1, "index"},
-    {"init", np_init, 1, 1, "init"},
-    {"log", np_log, 1, 2, "log [-n N] [COMMIT]"},
-    {"ls", np_ls, 1, 2, "ls [PATH]"},
-    {"mount", np_mount, 2, 3, "mount [-f] [-o LIST] [STORE] DIR"},
-    {"repair", np_repair, 1, 1, "repair"},
-    {"replay", np_replay, 3, 3, "replay SRC DST"},
-    {"revert", np_revert, 2, 2, "revert COMMIT"},
-    {"rm", np_rm, 2, 2, "rm PATH"},
-    {"script", np_script, 1, 1, "script <SCRIPT"},
-    {"set", np_set, 2, 3, "set PATH [VALUE]"},
-    {"show", np_show, 1, 2, "show [COMMIT]"},
-    {"split", np_split, 1, 1, "split"},
-    {"stat", np_stat, 1, 1, "stat"},
-    {"tree", np_tree, 1, 2, "tree [PATH]"},
-    {"volumes", np_volumes, 1, 2, "volumes [add]"},
+    {"archive", np_archive, 1, INT_MAX, GC_TAKES, "[COMMIT...]",
+     "move old commits to the lower layer",
+     "As gc, for stores with a lower layer (--lower), where nothing is lost; "
+     "keeps\nthe heads of the branches unless told otherwise."},
+    {"branch", np_branches, 1, 3, NP_TAKES(NP_DELETE), "[NAME [COMMIT]]",
+     "list branches, set one, remove one",
+     "Without NAME: lists them. With NAME: makes it name COMMIT, by default "
+     "the head\nof the branch -b. With -d: removes it."},
+    {"cat-object", np_cat_object, 2, 2, 0, "HASH|OFFSET",
+     "show one object as it is stored",
+     "Contents as they are, a commit, or what an inode consists of. HASH may "
+     "be the\nbeginning of one that the index knows; OFFSET is that of the "
+     "entry."},
+    {"check", np_check, 1, 1, 0, "", "verify every object",
+     "Verifies all that commits and branches reach, the index, the dictionary,"
+     "\nmappings and volumes. The last line is CHECK OK or CHECK FAILED; the "
+     "exit\nstatus is 1 if anything was found."},
+    {"control", np_control, 1, 1, 0, "", "show the control file", NULL},
+    {"dict", np_dict, 1, 1, 0, "", "list the names that have a number", NULL},
+    {"diff", np_diff, 1, 3, NP_TAKES(NP_EXIT_CODE), "[OLD [NEW]]",
+     "paths that differ between two commits",
+     "A: added, D: deleted, M: modified. NEW is the branch's head unless "
+     "given; without\nOLD, what the last commit changed."},
+    {"dump", np_dump, 1, 1, NP_TAKES(NP_ALL), "",
+     "branches, commits and trees as text with one form", NULL},
+    {"export", np_export, 2, 2, 0, "DIR|FILE.tar|-", "write a tree out",
+     "To a folder, a tar archive or (-) a tar stream on standard output."},
+    {"find", np_find, 2, 2, 0, "PATTERN",
+     "paths whose last step matches a pattern of the shell", NULL},
+    {"gc", np_gc, 1, INT_MAX, GC_TAKES, "[COMMIT...]",
+     "collect what is older than the commits to keep", NULL},
+    {"get", np_get, 2, 2, 0, "PATH", "write contents to standard output", NULL},
+    {"import", np_import, 2, 3, 0, "DIR|FILE.tar|- [PATH]",
+     "commit the files of a folder or an archive",
+     "Binds them at PATH, beside what is there. Archives are what libarchive "
+     "reads,\n- is standard input. The same files give the same root hash on "
+     "every machine.\nInterrupted, it commits nothing."},
+    {"index", np_index, 1, 1, 0, "", "list every entry of the index", NULL},
+    {"init", np_init, 1, 1, 0, "", "make an empty store",
+     "In a folder, which it makes, or on an image of notafs that exists. The\n"
+     "configuration is set down in the file notapack.config of the store, "
+     "which irmin\nignores."},
+    {"log", np_log, 1, 2, NP_TAKES(NP_NUMBER), "[COMMIT]",
+     "history, newest first", NULL},
+    {"ls", np_ls, 1, 2, 0, "[PATH]", "list a directory", NULL},
+    {"merge", np_merge, 2, 2,
+     NP_TAKES(NP_NO_FF) | NP_TAKES(NP_FF_ONLY) | NP_TAKES(NP_PREFER), "COMMIT",
+     "bring another branch or commit into a branch",
+     "What both sides changed since their last common ancestor goes into a "
+     "commit with\nboth as parents. Where the branch has nothing of its own it "
+     "just moves on. Paths\nthat both changed in different ways are told, one "
+     "line each; then nothing is\ncommitted and the exit status is 1."},
+    {"mount", np_mount, 2, 3, NP_TAKES(NP_WITH) | NP_TAKES(NP_FOREGROUND),
+     "[STORE] DIR", "show a store as a file system",
+     "Below DIR: live/BRANCH to be read and written, commit/HASH, at/TIME and "
+     "tag/NAME.\nEnds with umount."},
+    {"proof", np_proof, 3, INT_MAX, NP_TAKES(NP_ROOT),
+     "make|verify|show FILE [OPERATION...]",
+     "prove what operations find in a tree",
+     "make runs the operations on the tree of a commit and writes a proof to "
+     "FILE;\nverify runs them on what FILE shows, without the store, and "
+     "fails if the proof\nis not sound or shows too little; show prints what "
+     "is in it. FILE may be -.\nAn operation is one word of the command line, "
+     "or a line of standard input if\nthere are none; paths are "
+     "percent-encoded:\n"
+     "  get PATH         contents          kind PATH      node, contents, none"
+     "\n  stat PATH        hash and length   length PATH    number of entries\n"
+     "  list PATH        entries           hash           of the tree as it is"
+     "\n  set PATH VALUE   bind contents     rm PATH        unbind\n"
+     "  mv PATH PATH     move\n"
+     "verify needs the store's configuration: --config, or -s STORE. Only with "
+     "--root,\nthe hash of a root that you trust, does it prove anything."},
+    {"repair", np_repair, 1, 1, 0, "", "mend what can be mended",
+     "Makes the index anew from the objects and the control file, if it cannot "
+     "be read,\nfrom the other files; moves branches whose commit is lost to "
+     "the file\nnotapack.parked; names the newest commit that is whole. "
+     "Objects are never changed."},
+    {"replay", np_replay, 3, 3, 0, "SRC DST",
+     "write the whole history of a store into another",
+     "DST is made if it is not there: a folder, or IMAGE:NAME. Every commit "
+     "gets the hash\nthat it has in SRC. Interrupted, it goes on when run "
+     "again."},
+    {"revert", np_revert, 2, 2, NP_TAKES(NP_TO) | NP_TAKES(NP_PARENT), "COMMIT",
+     "undo what a commit changed",
+     "Commits on the branch the opposite of what COMMIT changed. Paths that "
+     "were changed\nagain since are told, as by merge. With --to: commits the "
+     "tree of COMMIT as it was."},
+    {"rm", np_rm, 2, 2, 0, "PATH", "unbind a path and commit", NULL},
+    {"script", np_script, 1, 1, 0, "<SCRIPT",
+     "commands from standard input, a line each", NULL},
+    {"set", np_set, 2, 3, 0, "PATH [VALUE]",
+     "bind a path to a value or standard input and commit", NULL},
+    {"show", np_show, 1, 2, 0, "[COMMIT]", "a commit and what it changed",
+     NULL},
+    {"split", np_split, 1, 1, 0, "", "begin a new file for what is written",
+     NULL},
+    {"stat", np_stat, 1, 1, 0, "", "figures of a store and a tree", NULL},
+    {"tree", np_tree, 1, 2, 0, "[PATH]", "list a directory and all below it",
+     NULL},
+    {"volumes", np_volumes, 1, 2, 0, "[add]",
+     "list the volumes of the lower layer, or begin one", NULL},
 };
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 
-static int usage(FILE *out)
+static const struct command *find_command(const char *name)
 {
-    fprintf(out,
-            "usage: notapack -s STORE COMMAND ...\n"
-            "STORE is a folder, or an image of notafs, IMAGE[:NAME]\n"
-            "  -b, --branch NAME   branch to work on (main)\n"
-            "  --commit HASH       look at this commit instead\n"
-            "  --config auto|NAME|key=value,...\n"
-            "  --strategy minimal|always|minimal_with_contents\n"
-            "  --lower DIR         the lower layer\n"
-            "  --date SECONDS --author NAME -m, --message TEXT   of a commit\n"
-            "  --json              JSON instead of text\n"
-            "  -q, --quiet         no progress\n"
-            "  -f, -o LIST         of a mount: in the foreground; options\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        fprintf(out, "  %s\n", commands[i].usage);
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
     }
+    return NULL;
+}
+
+static int help_all(FILE *out)
+{
+    fprintf(out, "Usage: notapack -s STORE COMMAND ...\n\n");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    }
+    fprintf(out, "\nOptions of all commands:\n");
+    np_args_help(out, NP_TAKES_ALWAYS);
+    fprintf(out, "\n'notapack COMMAND --help' tells more, 'man notapack' all. "
+                 "COMMIT is a branch,\na hash, or the beginning of one.\n");
     return out == stderr ? NP_USAGE : NP_OK;
 }
 
-static bool parse_strategy(const char *text, enum pk_strategy *ret)
+static int help_command(FILE *out, const struct command *c)
 {
-    static const char *const names[] = {"minimal", "always",
-                                        "minimal_with_contents"};
-
-    for (unsigned i = 0; i < 3; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *ret = (enum pk_strategy)i;
-            return true;
-        }
+    fprintf(out, "Usage: notapack -s STORE %s%s%s%s\n", c->name,
+            c->takes != 0 ? " [OPTION...]" : "", c->words[0] != '\0' ? " " : "",
+            c->words);
+    if (out == stderr) {
+        return NP_USAGE;
     }
-    fprintf(stderr, "notapack: unknown strategy %s\n", text);
-    return false;
+    fprintf(out, "%c%s.\n", c->summary[0] - 'a' + 'A', c->summary + 1);
+    if (c->help != NULL) {
+        fprintf(out, "\n%s\n", c->help);
+    }
+    if (c->takes != 0) {
+        fprintf(out, "\n");
+        np_args_help(out, c->takes);
+    }
+    fprintf(out, "\nOptions of all commands: 'notapack --help'.\n");
+    return NP_OK;
 }
 
-/* A list goes on where the last one ended; kept until the program ends. */
-static bool add_text(const char **list, const char *more)
+/* What the options ask for instead of a command; -1: nothing. */
+static int help_asked(const struct np_options *o, int n_words, char **words)
 {
-    char *both;
+    const struct command *c = n_words > 0 ? find_command(words[0]) : NULL;
+    bool is_help = n_words > 0 && strcmp(words[0], "help") == 0;
 
-    if (*list == NULL) {
-        *list = more;
-        return true;
+    if (o->version) {
+        printf("notapack " NOTAFS_VERSION "\n");
+        return NP_OK;
     }
-    if (asprintf(&both, "%s,%s", *list, more) < 0) {
-        fprintf(stderr, "notapack: out of memory\n");
-        return false;
+    if (is_help && n_words > 1) {
+        c = find_command(words[1]);
     }
-    *list = both;
-    return true;
-}
-
-enum {
-    OPT_CONFIG = 256,
-    OPT_STRATEGY,
-    OPT_LOWER,
-    OPT_COMMIT,
-    OPT_ALL,
-    OPT_DATE,
-    OPT_AUTHOR,
-    OPT_MESSAGE,
-    OPT_JSON,
-    OPT_LAST,
-    OPT_SINCE,
-    OPT_HEADS,
-    OPT_DRY_RUN,
-    OPT_HELP,
-};
-
-static const struct option long_options[] = {
-    {"store", required_argument, NULL, 's'},
-    {"branch", required_argument, NULL, 'b'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"config", required_argument, NULL, OPT_CONFIG},
-    {"strategy", required_argument, NULL, OPT_STRATEGY},
-    {"lower", required_argument, NULL, OPT_LOWER},
-    {"commit", required_argument, NULL, OPT_COMMIT},
-    {"all", no_argument, NULL, OPT_ALL},
-    {"date", required_argument, NULL, OPT_DATE},
-    {"author", required_argument, NULL, OPT_AUTHOR},
-    {"message", required_argument, NULL, OPT_MESSAGE},
-    {"last", required_argument, NULL, OPT_LAST},
-    {"since", required_argument, NULL, OPT_SINCE},
-    {"heads", no_argument, NULL, OPT_HEADS},
-    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-/* -1: go on; otherwise the exit status. */
-static int parse_options(int argc, char **argv, struct np_options *o)
-{
-    int c;
-
-    while ((c = getopt_long(argc, argv, "s:b:m:n:qdfo:", long_options, NULL)) !=
-           -1) {
-        switch (c) {
-        case 's':
-            o->store = optarg;
-            break;
-        case 'b':
-            o->branch = optarg;
-            break;
-        case 'n':
-            o->number = optarg;
-            break;
-        case 'd':
-            o->remove = true;
-            break;
-        case 'f':
-            o->foreground = true;
-            break;
-        case 'o':
-            if (!add_text(&o->with, optarg)) {
-                return NP_FAILED;
-            }
-            break;
-        case 'q':
-            o->quiet = true;
-            break;
-        case OPT_CONFIG:
-            o->config = optarg;
-            break;
-        case OPT_STRATEGY:
-            if (!parse_strategy(optarg, &o->strategy)) {
-                return NP_USAGE;
-            }
-            break;
-        case OPT_LOWER:
-            o->lower = optarg;
-            break;
-        case OPT_COMMIT:
-            o->commit = optarg;
-            break;
-        case OPT_ALL:
-            o->all = true;
-            break;
-        case OPT_DATE:
-            o->date = optarg;
-            break;
-        case OPT_AUTHOR:
-            o->author = optarg;
-            break;
-        case 'm':
-        case OPT_MESSAGE:
-            o->message = optarg;
-            break;
-        case OPT_JSON:
-            o->json = true;
-            break;
-        case OPT_LAST:
-            o->last = optarg;
-            break;
-        case OPT_SINCE:
-            o->since = optarg;
-            break;
-        case OPT_HEADS:
-            o->heads = true;
-            break;
-        case OPT_DRY_RUN:
-            o->dry_run = true;
-            break;
-        case OPT_HELP:
-            return usage(stdout);
-        default:
-            return usage(stderr);
-        }
+    if ((o->help || is_help) && c != NULL) {
+        return help_command(stdout, c);
     }
-    return -1;
+    return o->help || is_help ? help_all(stdout) : -1;
 }
 
 int main(int argc, char **argv)
 {
     struct np_options options = {0};
-    int status = parse_options(argc, argv, &options);
+    const struct command *c;
+    uint64_t given;
+    int n_words;
+    int status;
 
+    if (!np_args_parse(argc, argv, &options, &given)) {
+        return NP_USAGE;
+    }
+    n_words = argc - optind;
+    argv += optind;
+    status = help_asked(&options, n_words, argv);
     if (status >= 0) {
         return status;
     }
-    for (size_t i = 0; i < N_COMMANDS && optind < argc; i++) {
-        int n_words = argc - optind;
-
-        if (strcmp(argv[optind], commands[i].name) != 0) {
-            continue;
-        }
-        if (n_words < commands[i].min_words ||
-            n_words > commands[i].max_words) {
-            fprintf(stderr, "usage: notapack -s STORE %s\n", commands[i].usage);
-            return NP_USAGE;
-        }
-        status = commands[i].run(&options, n_words, argv + optind);
-        if (fflush(stdout) != 0 || ferror(stdout)) {
-            fprintf(stderr, "notapack: standard output: write error\n");
-            status = NP_FAILED;
-        }
-        return status;
+    if (n_words == 0) {
+        return help_all(stderr);
     }
-    return usage(stderr);
+    c = find_command(argv[0]);
+    if (c == NULL) {
+        fprintf(stderr,
+                "notapack: no command '%s'\n"
+                "Try 'notapack --help'.\n",
+                argv[0]);
+        return NP_USAGE;
+    }
+    if (!np_args_check(c->name, given, c->takes)) {
+        return NP_USAGE;
+    }
+    if (n_words < c->min_words || n_words > c->max_words) {
+        return help_command(stderr, c);
+    }
+    if (c->run != np_mount) { /* which has its own idea of signals */
+        np_catch_signals();
+    }
+    status = c->run(&options, n_words, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "notapack: standard output: write error\n");
+        status = NP_FAILED;
+    }
+    return status != NP_OK && np_interrupted() != 0 ? 128 + np_interrupted()
+                                                    : status;
 }

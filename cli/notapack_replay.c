@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/notapack.h"
 
@@ -17,6 +16,7 @@ struct replay {
     struct pk_commit **commits; /* newest first */
     size_t n;
     size_t cap;
+    size_t done;
     struct pk_tree *from; /* of the source, while differences are applied */
     struct pk_tree *to;
 };
@@ -158,17 +158,34 @@ static bool replayed(struct replay *r, const struct pk_digest *hash)
     return there;
 }
 
+enum { FLUSH_EVERY = 256 }; /* commits: what an interruption costs */
+
+/* A commit whose parents are there, unless an earlier run has made it. */
+static int replay_ready(struct replay *r, struct pk_commit **commit)
+{
+    int err = replayed(r, &(*commit)->hash) ? 0 : replay_commit(r, *commit);
+
+    if (err == 0 && np_interrupted() != 0) {
+        err = NF_ECANCELED;
+    }
+    free(*commit);
+    *commit = NULL;
+    r->done++;
+    if (err == 0 && r->done % FLUSH_EVERY == 0) {
+        err = pk_repo_flush(r->dst.repo);
+    }
+    return err;
+}
+
 /* All commits, those first whose parents are there. Dates may lie, so it may
  * take several rounds, each of which gets at least one further. */
 static int replay_commits(struct replay *r)
 {
-    size_t done = 0;
     size_t before = SIZE_MAX;
-    bool progress = !r->src.options->quiet && isatty(2);
     int err = 0;
 
-    while (err == 0 && done < r->n && done != before) {
-        before = done;
+    while (err == 0 && r->done < r->n && r->done != before) {
+        before = r->done;
         for (size_t i = r->n; i > 0 && err == 0; i--) {
             struct pk_commit *c = r->commits[i - 1];
             bool ready = c != NULL;
@@ -176,27 +193,26 @@ static int replay_commits(struct replay *r)
             for (size_t p = 0; ready && p < c->n_parents; p++) {
                 ready = replayed(r, &c->parents[p]);
             }
-            if (!ready) {
-                continue;
-            }
-            err = replay_commit(r, c);
-            free(c);
-            r->commits[i - 1] = NULL;
-            done++;
-            if (progress && (done % 16 == 0 || done == r->n)) {
-                fprintf(stderr, "\r%zu of %zu commits%s", done, r->n,
-                        done == r->n ? "\n" : "");
+            if (ready) {
+                err = replay_ready(r, &r->commits[i - 1]);
             }
         }
     }
-    if (err == 0 && done < r->n) {
+    if (err == 0 && r->done < r->n) {
         fprintf(stderr,
                 "notapack: %zu commits left out: their parents were "
                 "collected\n",
-                r->n - done);
+                r->n - r->done);
         err = NF_EC_COLLECTED;
     }
     return err;
+}
+
+static void replay_show(void *arg, FILE *out)
+{
+    const struct replay *r = arg;
+
+    fprintf(out, "%zu of %zu commits", r->done, r->n);
 }
 
 static int replay_branch(void *arg, struct pk_slice name,
@@ -250,9 +266,16 @@ int np_replay(const struct np_options *options, int n_words, char **words)
     pk_config_print(&r.src.config, config, sizeof(config));
     err = np_store_open(&r.dst, &dst, PK_OPEN_WRITE | PK_OPEN_CREATE);
     if (err == 0) {
+        np_progress(&r.dst, "replay", replay_show, &r);
         err = replay_run(&r);
+        np_progress_end(&r.dst);
+        if (err == 0) {
+            err = np_config_record(&r.dst);
+        }
         if (err != 0) {
             err = np_complain(&r.dst, err, "replay");
+        } else if (options->json) {
+            np_json_put(json_pack("{s:I}", "commits", (json_int_t)r.done));
         }
         if (np_store_close(&r.dst) != 0) {
             err = NP_FAILED;

@@ -507,10 +507,15 @@ int np_script(const struct np_options *options, int n_words, char **words)
     struct script s = {0};
     char *line = NULL;
     size_t cap = 0;
-    int err = np_store_open(&s.store, options, PK_OPEN_WRITE | PK_OPEN_CREATE);
+    int err;
 
     (void)n_words;
     (void)words;
+    if (options->json) {
+        fprintf(stderr, "notapack: the answers of script are text\n");
+        return NP_USAGE;
+    }
+    err = np_store_open(&s.store, options, PK_OPEN_WRITE | PK_OPEN_CREATE);
     if (err != 0) {
         return err;
     }

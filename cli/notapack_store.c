@@ -20,9 +20,54 @@
 
 static const char config_name[] = "notapack.config";
 
+/* What may be done about an error; NULL: no idea. */
+static const char *hint(int err)
+{
+    switch (err) {
+    case NF_EC_LAYOUT:
+        return "'notapack -s STORE init' makes one";
+    case NF_EC_NOT_FORMATTED:
+        return "'notafs format -d IMAGE' makes a disk of it";
+    case NF_EC_STORE_LOCKED:
+    case NF_EC_IMAGE_LOCKED:
+        return "wait for the other program, or end it; reading is possible";
+    case NF_EC_CONTROL:
+    case NF_EC_CONTROL_SUM:
+    case NF_EC_INDEX:
+    case NF_EC_BRANCHES:
+        return "'notapack -s STORE repair' makes it anew from the other files";
+    case NF_EC_HASH:
+    case NF_EC_ENTRY:
+    case NF_EC_INODE:
+        return "'notapack -s STORE check' lists all that is damaged; if that "
+               "is everything, look at --config";
+    case NF_EC_CONFIG:
+        return "--config takes auto, a name or key=value,...; see man "
+               "notapack";
+    case NF_EC_NO_BRANCH:
+        return "'notapack -s STORE branch' lists them; -b names another";
+    case NF_EC_AMBIGUOUS:
+        return "give more digits";
+    case NF_EC_NO_LOWER:
+        return "name it with --lower DIR";
+    case NF_EC_MIGRATION:
+        return "any command that writes does it";
+    case NF_EC_STRATEGY:
+        return "see --strategy in man notapack";
+    case NF_EC_GC_FORBIDDEN:
+        return "'notapack replay' writes a copy that can be collected";
+    default:
+        return NULL;
+    }
+}
+
 int np_complain_info(const char *what, int err,
                      const struct nf_error_info *info)
 {
+    if (np_interrupted() != 0) {
+        fprintf(stderr, "notapack: %s: interrupted\n", what);
+        return NP_FAILED;
+    }
     fprintf(stderr, "notapack: %s: %s", what, nf_strerror(err));
     if (info != NULL && info->err == err) {
         if (info->file[0] != '\0') {
@@ -41,6 +86,9 @@ int np_complain_info(const char *what, int err,
         }
     }
     putc('\n', stderr);
+    if (hint(err) != NULL) {
+        fprintf(stderr, "hint: %s\n", hint(err));
+    }
     return NP_FAILED;
 }
 
@@ -125,7 +173,8 @@ static int open_vfs(struct np_store *store, uint32_t flags)
         err = pk_vfs_posix_open(o->store, posix_flags, &store->posix,
                                 &store->vfs);
         if (err != 0) {
-            err = np_complain_info(o->store, err, NULL);
+            err = np_complain_info(o->store,
+                                   err == NF_ENOENT ? NF_EC_LAYOUT : err, NULL);
         }
     }
     if (err == 0 && o->lower != NULL) {
@@ -209,9 +258,11 @@ int np_options_open(struct np_store *store, const struct np_options *options,
 
     memset(store, 0, sizeof(*store));
     store->options = options;
-    nf_env_libc(&store->env);
+    np_meter_env(store);
     if (options->store == NULL) {
-        fprintf(stderr, "notapack: no store given: -s STORE\n");
+        fprintf(stderr, "notapack: no store given: -s STORE\n"
+                        "hint: a folder, or an image of notafs: IMAGE or "
+                        "IMAGE:NAME\n");
         return NP_USAGE;
     }
     err = open_vfs(store, flags);
@@ -235,9 +286,20 @@ int np_options_open(struct np_store *store, const struct np_options *options,
         }
     }
     if (err != 0) {
-        err = np_complain_info(options->store, err, NULL);
+        err = np_complain_info(detect ? options->store : options->config, err,
+                               NULL);
         close_vfs(store);
         return err;
+    }
+    if (!store->config_sure && (flags & PK_OPEN_WRITE) != 0 &&
+        !options->quiet) {
+        char text[256];
+
+        pk_config_print(&opts.config, text, sizeof(text));
+        fprintf(stderr,
+                "notapack: %s: configuration %s is a guess, others fit as "
+                "well; say --config\n",
+                options->store, text);
     }
     store->config = opts.config;
     *ret = opts;

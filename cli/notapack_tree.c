@@ -34,7 +34,14 @@ int np_get(const struct np_options *options, int n_words, char **words)
         err = pk_tree_get(tree, path.path, &bytes);
         np_path_free(&path);
         if (err == 0) {
-            (void)fwrite(bytes.p, 1, bytes.len, stdout); /* main looks */
+            if (options->json) {
+                np_json_put(json_pack(
+                    "{s:s,s:I,s:o}", "path", words[1], "length",
+                    (json_int_t)bytes.len, "contents",
+                    np_json_bytes((struct pk_slice){bytes.p, bytes.len})));
+            } else {
+                (void)fwrite(bytes.p, 1, bytes.len, stdout); /* main looks */
+            }
             pk_bytes_free(store.repo, &bytes);
         } else {
             err = np_complain(&store, err, words[1]);
@@ -223,8 +230,7 @@ int np_init(const struct np_options *options, int n_words, char **words)
     return np_store_close(&store) != 0 ? NP_FAILED : err;
 }
 
-/* All of standard input. */
-static int read_input(uint8_t **ret, size_t *ret_len)
+int np_read_all(FILE *in, uint8_t **ret, size_t *ret_len)
 {
     uint8_t *p = NULL;
     size_t cap = 0;
@@ -241,12 +247,12 @@ static int read_input(uint8_t **ret, size_t *ret_len)
             }
             p = more;
         }
-        got = fread(p + len, 1, cap - len, stdin);
+        got = fread(p + len, 1, cap - len, in);
         len += got;
     }
     *ret = p;
     *ret_len = len;
-    return ferror(stdin) ? NF_EIO : 0;
+    return ferror(in) ? NF_EIO : 0;
 }
 
 int np_set(const struct np_options *options, int n_words, char **words)
@@ -263,7 +269,7 @@ int np_set(const struct np_options *options, int n_words, char **words)
     if (n_words > 2) {
         value = (struct pk_slice){(const uint8_t *)words[2], strlen(words[2])};
     } else {
-        err = read_input(&input, &value.len);
+        err = np_read_all(stdin, &input, &value.len);
         value.p = input;
     }
     if (err == 0) {
@@ -300,26 +306,4 @@ int np_rm(const struct np_options *options, int n_words, char **words)
         np_path_free(&path);
     }
     return np_change_close(&change, err, "rm", words[1]);
-}
-
-int np_revert(const struct np_options *options, int n_words, char **words)
-{
-    struct np_change change;
-    struct pk_tree *tree = NULL;
-    struct pk_digest hash;
-    int err = np_change_open(&change, options);
-
-    (void)n_words;
-    if (err != 0) {
-        return err;
-    }
-    err = np_resolve(&change.store, words[1], &hash);
-    if (err == 0) {
-        err = pk_commit_tree(change.store.repo, &hash, &tree);
-    }
-    if (err == 0) {
-        pk_tree_free(change.tree);
-        change.tree = tree;
-    }
-    return np_change_close(&change, err, "revert to", words[1]);
 }

@@ -246,7 +246,7 @@ def test_help_manual_completion():
         env=ENV, stdout=subprocess.PIPE, check=True)
     offered = done.stdout.decode().split()
     for option in ("--dry-run", "--heads", "--last", "--since"):
-        has(usage, option)
+        has(pack("gc", "--help"), option)
         has(page, "Fl Fl " + option[2:])
         same(option in offered, True)
 

@@ -54,7 +54,10 @@ def test_verbs():
     pack("-s", s, "branch", "dev")
     pack("-s", s, "rm", "a/b", "-b", "dev")
     same(pack("-s", s, "diff", "main", "dev"), "D /a/b\n")
-    pack("-s", s, "revert", "main", "-b", "dev")
+    pack("-s", s, "revert", "dev", "-b", "dev")
+    same(pack("-s", s, "diff", "main", "dev"), "")
+    pack("-s", s, "rm", "a", "-b", "dev")
+    pack("-s", s, "revert", "--to", "main", "-b", "dev")
     same(pack("-s", s, "diff", "main", "dev"), "")
     pack("-s", s, "branch", "-d", "dev")
     has(pack("-s", s, "check"), "CHECK OK")
@@ -227,7 +230,7 @@ def test_usage():
     pack("frobnicate", status=2)
     pack("get", "x", status=2)
     pack("-s", "s", "get", status=2)
-    has(pack("--help"), "usage")
+    has(pack("--help"), "Usage")
 
 
 main(globals())
