@@ -1,57 +1,80 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Error numbers to text and class. All three functions read one table made
- * from err.def; a search through some dozens of rows is cheap enough for
- * what happens once per failure.
+ * Error numbers to text and class: tables made from err.def, with one row for
+ * each error, in one order. The texts stand apart: a program that never asks
+ * for them does not carry them. A search through some dozens of rows is cheap
+ * enough for what happens once per failure.
  */
 #include <notafs/platform.h>
 
 struct nf_err_row {
-    int err;
-    int class_err;
-    const char *name;
-    const char *text;
+    int16_t err;
+    int16_t class_err;
 };
 
-#define NF_ERR_CLASS(name, number, text) {(number), (number), #name, (text)},
-#define NF_ERR_DETAIL(name, number, class_, text)                              \
-    {(number), (class_), #name, (text)},
+#define NF_ERR_CLASS(name, number, text)          {(number), (number)},
+#define NF_ERR_DETAIL(name, number, class_, text) {(number), (class_)},
 static const struct nf_err_row nf_err_rows[] = {
 #include <notafs/err.def>
 };
 #undef NF_ERR_CLASS
 #undef NF_ERR_DETAIL
 
-static const struct nf_err_row nf_err_success = {0, 0, "NF_OK", "success"};
-static const struct nf_err_row nf_err_unknown = {0, NF_EIO, "NF_UNKNOWN",
-                                                 "unknown error"};
+#define NF_ERR_CLASS(name, number, text)          #name,
+#define NF_ERR_DETAIL(name, number, class_, text) #name,
+static const char *const nf_err_names[] = {
+#include <notafs/err.def>
+};
+#undef NF_ERR_CLASS
+#undef NF_ERR_DETAIL
 
-static const struct nf_err_row *nf_err_find(int err)
+#define NF_ERR_CLASS(name, number, text)          (text),
+#define NF_ERR_DETAIL(name, number, class_, text) (text),
+static const char *const nf_err_texts[] = {
+#include <notafs/err.def>
+};
+#undef NF_ERR_CLASS
+#undef NF_ERR_DETAIL
+
+enum { NF_ERR_ROWS = sizeof(nf_err_rows) / sizeof(nf_err_rows[0]) };
+
+/* The row of an error; NF_ERR_ROWS: there is none. */
+static size_t nf_err_find(int err)
 {
-    const size_t n = sizeof(nf_err_rows) / sizeof(nf_err_rows[0]);
+    size_t i = 0;
 
-    if (err >= 0) {
-        return &nf_err_success;
+    while (i < NF_ERR_ROWS && nf_err_rows[i].err != err) {
+        i++;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (nf_err_rows[i].err == err) {
-            return &nf_err_rows[i];
-        }
-    }
-    return &nf_err_unknown;
+    return i;
 }
 
 const char *nf_strerror(int err)
 {
-    return nf_err_find(err)->text;
+    const size_t i = nf_err_find(err);
+
+    if (err >= 0) {
+        return "success";
+    }
+    return i < NF_ERR_ROWS ? nf_err_texts[i] : "unknown error";
 }
 
 const char *nf_errname(int err)
 {
-    return nf_err_find(err)->name;
+    const size_t i = nf_err_find(err);
+
+    if (err >= 0) {
+        return "NF_OK";
+    }
+    return i < NF_ERR_ROWS ? nf_err_names[i] : "NF_UNKNOWN";
 }
 
 int nf_err_class(int err)
 {
-    return nf_err_find(err)->class_err;
+    const size_t i = nf_err_find(err);
+
+    if (err >= 0) {
+        return 0;
+    }
+    return i < NF_ERR_ROWS ? nf_err_rows[i].class_err : NF_EIO;
 }
