@@ -12,11 +12,12 @@ struct pk_arena {
     struct pk_arena_block *blocks; /* newest first */
     uint8_t *p;                    /* what is left of the newest */
     size_t left;
+    size_t len; /* bytes of all blocks */
 };
 
 static inline struct pk_arena pk_arena_of(struct nf_mem *mem)
 {
-    return (struct pk_arena){mem, NULL, NULL, 0};
+    return (struct pk_arena){mem, NULL, NULL, 0, 0};
 }
 
 /* size bytes aligned to 8, unset; NULL when there is no memory. */

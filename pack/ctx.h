@@ -11,7 +11,9 @@ struct pk_ctx {
     const struct nf_env *env;
     struct nf_mem mem;
     struct nf_error_info err;
-    bool broken; /* a sync failed: nobody knows what is on disk */
+    size_t bulk_len; /* bytes that are gathered before they are written, or
+                        hashed, together */
+    bool broken;     /* a sync failed: nobody knows what is on disk */
 };
 
 /* Set down where and why a call fails; returns err. file may be NULL, off

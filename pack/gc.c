@@ -113,16 +113,16 @@ static int gc_alloc(struct pk_gc *gc, size_t mem_len)
 {
     struct nf_mem *mem = &gc->store->ctx.mem;
 
+    mem_len = mem_len != 0 ? mem_len : GC_DEFAULT_MEM_LEN;
+    gc->copy_len = (size_t)nf_max_u64(nf_min_u64(mem_len / 4, PK_GC_COPY_LEN),
+                                      PK_GC_BLOCK_LEN);
     gc->block = nf_alloc(mem, PK_GC_BLOCK_LEN);
-    gc->buf = nf_alloc(mem, PK_GC_COPY_LEN);
+    gc->buf = nf_alloc(mem, gc->copy_len);
     gc->prefix.page = nf_alloc(mem, PK_GC_PAGE_LEN);
     gc->volume.page = nf_alloc(mem, PK_GC_PAGE_LEN);
     if (gc->block == NULL || gc->buf == NULL || gc->prefix.page == NULL ||
         gc->volume.page == NULL) {
         return pk_fail_mem(&gc->store->ctx);
-    }
-    if (mem_len == 0) {
-        mem_len = GC_DEFAULT_MEM_LEN;
     }
     return pk_gc_queue_open(&gc->store->ctx, &gc->io,
                             (size_t)nf_max_u64(mem_len, GC_MIN_MEM_LEN),
@@ -264,8 +264,7 @@ static int gc_seed_piece(struct pk_gc *gc, struct pk_file *from,
                          struct pk_file *to, uint64_t at, uint64_t end,
                          uint64_t len)
 {
-    size_t n =
-        (size_t)nf_min_u64(nf_min_u64(len / 2, end - at), PK_GC_COPY_LEN);
+    size_t n = (size_t)nf_min_u64(nf_min_u64(len / 2, end - at), gc->copy_len);
     int err = pk_file_read(from, at, gc->buf, n);
 
     if (err == 0) {
@@ -543,7 +542,7 @@ static void gc_free(struct pk_gc *gc)
     pk_gc_queue_close(&gc->queue);
     pk_seen_deinit(&gc->late);
     nf_free(mem, gc->block, PK_GC_BLOCK_LEN);
-    nf_free(mem, gc->buf, PK_GC_COPY_LEN);
+    nf_free(mem, gc->buf, gc->copy_len);
     nf_free(mem, gc->keep, gc->n_keep * sizeof(uint64_t));
     nf_free(mem, gc->parents, gc->cap_parents * sizeof(uint64_t));
     nf_free(mem, gc, sizeof(*gc));

@@ -176,7 +176,8 @@ struct pk_gc {
     uint8_t *block;  /* PK_GC_BLOCK_LEN bytes of objects */
     uint64_t block_off;
     size_t block_len;
-    uint8_t *buf; /* PK_GC_COPY_LEN bytes */
+    uint8_t *buf; /* copy_len bytes */
+    size_t copy_len;
     struct pk_gc_out prefix;
     struct pk_gc_out volume;
     struct pk_gc_io io;

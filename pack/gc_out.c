@@ -159,7 +159,7 @@ int pk_gc_out_reverse(struct pk_gc *gc, uint64_t len)
 {
     struct pk_gc_out *out = pk_gc_out_now(gc);
     uint64_t left = (out->n - 2 * out->reverse) / 2;
-    uint64_t n = nf_min_u64(len, PK_GC_COPY_LEN) / 4 / PK_MAPPING_RECORD_LEN;
+    uint64_t n = nf_min_u64(len, gc->copy_len) / 4 / PK_MAPPING_RECORD_LEN;
     int err;
 
     if (left == 0) {
@@ -277,7 +277,7 @@ int pk_gc_out_copy(struct pk_gc *gc, uint64_t len)
     r = record_get(out->page + i * PK_MAPPING_RECORD_LEN);
     off = r.off + out->piece;
     len = (len - 2 * (uint64_t)PK_GC_PAGE_LEN) / 2;
-    len = nf_min_u64(nf_min_u64(len, r.len - out->piece), PK_GC_COPY_LEN);
+    len = nf_min_u64(nf_min_u64(len, r.len - out->piece), gc->copy_len);
     err = pk_store_read(gc->store, off, gc->buf, (size_t)len, &got);
     if (err != 0) {
         return err;

@@ -17,7 +17,7 @@
 #include "pack/index.h"
 #include "pack/sort.h"
 
-enum { MERGE_BUF_ENTRIES = 512 };
+enum { MERGE_BUF_MIN = 16, MERGE_BUF_MAX = 512 };
 
 struct merge {
     struct pk_index *index;
@@ -29,7 +29,8 @@ struct merge {
     unsigned shift;
     uint32_t *order; /* of the log's entries */
     size_t n_log;
-    uint8_t *old; /* entries of data, read ahead */
+    uint64_t n_buf; /* entries read and written at once */
+    uint8_t *old;   /* entries of data, read ahead */
     uint64_t old_first;
     uint64_t old_n;
 };
@@ -69,7 +70,7 @@ static int merge_put(struct merge *m, const uint8_t *entry)
         return pk_fail_mem(m->index->ctx);
     }
     m->written += entry_len;
-    return m->buf.len >= MERGE_BUF_ENTRIES * entry_len ? merge_put_out(m) : 0;
+    return m->buf.len >= m->n_buf * entry_len ? merge_put_out(m) : 0;
 }
 
 /* Entry i of the old data; it lives until the next call. */
@@ -80,8 +81,7 @@ static int merge_old(struct merge *m, uint64_t i, const uint8_t **ret)
 
     if (i < m->old_first || i >= m->old_first + m->old_n) {
         m->old_first = i;
-        m->old_n =
-            nf_min_u64(MERGE_BUF_ENTRIES, pk_index_data_entries(index) - i);
+        m->old_n = nf_min_u64(m->n_buf, pk_index_data_entries(index) - i);
         err = pk_file_read(&index->data_file,
                            PK_INDEX_HEADER_LEN + index->data_header.fan_len +
                                i * index->entry_len,
@@ -181,10 +181,13 @@ static int merge_prepare(struct merge *m)
         m->n_fans *= 2;
         m->shift--;
     }
+    /* The log is in memory anyway: a fraction of it does not matter. */
+    m->n_buf =
+        nf_min_u64(nf_max_u64(m->n_log / 8, MERGE_BUF_MIN), MERGE_BUF_MAX);
     m->buf = pk_buf_of(mem);
     m->fans = nf_calloc(mem, (size_t)m->n_fans, 8);
     m->order = nf_calloc(mem, m->n_log + 1, sizeof(*m->order));
-    m->old = nf_alloc(mem, MERGE_BUF_ENTRIES * index->entry_len);
+    m->old = nf_alloc(mem, (size_t)m->n_buf * index->entry_len);
     if (m->fans == NULL || m->order == NULL || m->old == NULL) {
         return pk_fail_mem(index->ctx);
     }
@@ -199,7 +202,7 @@ static void merge_release(struct merge *m)
 {
     struct nf_mem *mem = &m->index->ctx->mem;
 
-    nf_free(mem, m->old, MERGE_BUF_ENTRIES * m->index->entry_len);
+    nf_free(mem, m->old, (size_t)m->n_buf * m->index->entry_len);
     nf_free(mem, m->order, (m->n_log + 1) * sizeof(*m->order));
     nf_free(mem, m->fans, (size_t)m->n_fans * 8);
     pk_buf_deinit(&m->buf);

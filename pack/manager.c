@@ -145,6 +145,9 @@ static int store_find_layout(struct pk_store *store)
     return err;
 }
 
+enum { BULK_MIN_LEN = 4 << 10, BULK_MAX_LEN = 256 << 10 };
+
+/* All that is sized by the memory that the embedder wants to spend. */
 static int store_open_cache(struct pk_store *store, size_t cache_len)
 {
     size_t n_lines = 4;
@@ -155,6 +158,9 @@ static int store_open_cache(struct pk_store *store, size_t cache_len)
         return err;
     }
     store->cache.max_len = cache_len - cache_len / 8;
+    store->ctx.bulk_len = cache_len / 8 < BULK_MIN_LEN   ? BULK_MIN_LEN
+                          : cache_len / 8 < BULK_MAX_LEN ? cache_len / 8
+                                                         : BULK_MAX_LEN;
     while (n_lines < 256 && n_lines * 4096 * 16 < cache_len) {
         n_lines *= 2;
     }

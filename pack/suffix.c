@@ -13,7 +13,7 @@
 #include "notafs/platform/assert.h"
 #include "notafs/platform/checked.h"
 
-enum { SUFFIX_PENDING_LEN = 1 << 18, SUFFIX_MAX_CHUNKS = 1 << 20 };
+enum { SUFFIX_MAX_CHUNKS = 1 << 20 };
 
 static struct pk_chunk *suffix_last(const struct pk_suffix *suffix)
 {
@@ -201,7 +201,7 @@ int pk_suffix_read(struct pk_suffix *suffix, uint64_t soff, uint8_t *buf,
 
 int pk_suffix_append(struct pk_suffix *suffix, const uint8_t *p, size_t len)
 {
-    if (suffix->pending.len >= SUFFIX_PENDING_LEN) {
+    if (suffix->pending.len >= suffix->ctx->bulk_len) {
         int err = pk_suffix_flush(suffix);
 
         if (err != 0) {

@@ -228,17 +228,17 @@ static int collect_compare(const void *arg, uint32_t a, uint32_t b)
     return pk_step_compare(vals[a].step, vals[b].step);
 }
 
-int pk_mnode_collect(struct pk_pass *pass, struct pk_mnode *mnode,
-                     struct pk_mval **ret_vals, size_t *ret_n)
+int pk_mnode_collect(struct pk_pass *pass, struct pk_arena *arena,
+                     struct pk_mnode *mnode, struct pk_mval **ret_vals,
+                     size_t *ret_n)
 {
     size_t cap = (size_t)mnode->length;
     struct collect c = {.pass = pass, .cap = cap};
-    struct pk_mval *sorted =
-        pk_arena_alloc(&pass->arena, (cap + 1) * sizeof(*sorted));
-    uint32_t *order = pk_arena_alloc(&pass->arena, cap * sizeof(*order));
+    struct pk_mval *sorted = pk_arena_alloc(arena, (cap + 1) * sizeof(*sorted));
+    uint32_t *order = pk_arena_alloc(arena, cap * sizeof(*order));
     int err;
 
-    c.vals = pk_arena_alloc(&pass->arena, cap * sizeof(*c.vals));
+    c.vals = pk_arena_alloc(arena, cap * sizeof(*c.vals));
     if (sorted == NULL || order == NULL || c.vals == NULL) {
         return pass_fail_mem(pass);
     }
@@ -522,7 +522,7 @@ static int mnode_remove(struct pk_pass *pass, struct pk_mnode *mnode,
             struct pk_mval *vals;
             size_t n;
 
-            err = pk_mnode_collect(pass, mnode, &vals, &n);
+            err = pk_mnode_collect(pass, &pass->arena, mnode, &vals, &n);
             if (err != 0) {
                 return err;
             }

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { BATCH_JOBS = 64, BATCH_LEN = 128 << 10 };
+enum { BATCH_JOBS = 64 };
 
 /* ----------------------------------------------------------------- collect */
 
@@ -193,7 +193,10 @@ static int batch_add(struct batch *b, size_t at, struct pk_slice tail,
     b->msgs[b->n].tail = tail;
     b->msgs[b->n].digest = digest;
     b->n++;
-    return b->n == BATCH_JOBS || b->buf.len > BATCH_LEN ? batch_run(b) : 0;
+    return b->n == BATCH_JOBS ||
+                   b->buf.len > b->pass->repo->store.ctx.bulk_len / 2
+               ? batch_run(b)
+               : 0;
 }
 
 /* Contents of one directory that have no hash yet. */
@@ -245,13 +248,13 @@ static int hash_mnode(struct batch *b, struct pk_mnode *mnode, bool root)
     struct pk_leaf *leaves;
 
     if (flat && mnode->tree) {
-        int err = pk_mnode_collect(pass, mnode, &vals, &n);
+        int err = pk_mnode_collect(pass, &pass->scratch, mnode, &vals, &n);
 
         if (err != 0) {
             return err;
         }
     }
-    leaves = pk_arena_alloc(&pass->arena, (n + 1) * sizeof(*leaves));
+    leaves = pk_arena_alloc(&pass->scratch, (n + 1) * sizeof(*leaves));
     if (leaves == NULL) {
         return pk_fail_mem(&pass->repo->store.ctx);
     }
@@ -274,6 +277,7 @@ static int hash_mnode(struct batch *b, struct pk_mnode *mnode, bool root)
             pk_pre_values(scheme, leaves, n, &b->buf);
         }
     }
+    pk_arena_clear(&pass->scratch);
     return batch_add(b, at, (struct pk_slice){NULL, 0}, &mnode->hash);
 }
 
@@ -397,6 +401,7 @@ int pk_pass_begin(struct pk_pass *pass, struct pk_repo *repo,
 
     *pass = (struct pk_pass){.repo = repo};
     pass->arena = pk_arena_of(&repo->store.ctx.mem);
+    pass->scratch = pk_arena_of(&repo->store.ctx.mem);
     pass->tail = &pass->plans;
     repo->pass++;
     err = pass_collect(pass, node, all);
@@ -412,6 +417,7 @@ void pk_pass_end(struct pk_pass *pass)
         p->node->plan = NULL;
         pk_node_unref(pass->repo, p->node);
     }
+    pk_arena_clear(&pass->scratch);
     pk_arena_clear(&pass->arena);
 }
 

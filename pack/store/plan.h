@@ -53,7 +53,8 @@ struct pk_plan {
 struct pk_pass {
     struct pk_repo *repo;
     struct pk_arena arena;
-    struct pk_plan *plans; /* children before parents */
+    struct pk_arena scratch; /* of one message */
+    struct pk_plan *plans;   /* children before parents */
     struct pk_plan **tail;
 };
 
@@ -70,8 +71,9 @@ NF_MUST_USE int pk_mnode_touch(struct pk_pass *pass, struct pk_mnode *root,
 /* Load what an inode consists of. */
 NF_MUST_USE int pk_mnode_expand(struct pk_pass *pass, struct pk_mnode *mnode);
 
-/* All bindings below an inode, by step, appended at *ret_vals. */
-NF_MUST_USE int pk_mnode_collect(struct pk_pass *pass, struct pk_mnode *mnode,
+/* All bindings below an inode, by step, in an array in arena. */
+NF_MUST_USE int pk_mnode_collect(struct pk_pass *pass, struct pk_arena *arena,
+                                 struct pk_mnode *mnode,
                                  struct pk_mval **ret_vals, size_t *ret_n);
 
 /* Plan and hash all below node; with all set also those whose hash is known.
