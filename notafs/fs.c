@@ -19,6 +19,15 @@
 #define RECLAIM_WORTH       8 /* pages; a commit itself frees about as many */
 #define DEFAULT_CACHE_BYTES ((size_t)1 << 20)
 
+/* The formats that this build knows, by enum nf_profile. */
+static const struct nf_format *const formats[] = {
+    [NF_PROFILE_NATIVE] = &nf_native_format,
+#if !defined(NF_NO_MIRAGE)
+    [NF_PROFILE_MIRAGE] = &nf_mirage_format,
+#endif
+};
+enum { N_FORMATS = sizeof(formats) / sizeof(formats[0]) };
+
 struct nf_time nf_now(const struct nf *nf)
 {
     struct nf_time zero = {0, 0};
@@ -32,9 +41,9 @@ int nf_probe(struct bd *bd, const struct nf_env *env, struct nf_disk *ret)
 {
     struct nf_mem mem = {env, 0, 0};
     struct nf_disk disk;
-    int err = nf_mirage_format.probe(bd, &mem, &disk);
-    if (err == NF_EC_NOT_FORMATTED) {
-        err = nf_native_format.probe(bd, &mem, &disk);
+    int err = NF_EC_NOT_FORMATTED;
+    for (size_t i = N_FORMATS; i > 0 && err == NF_EC_NOT_FORMATTED; i--) {
+        err = formats[i - 1]->probe(bd, &mem, &disk);
     }
     if (err == 0) {
         *ret = disk;
@@ -51,13 +60,9 @@ int nf_format(struct bd *bd, const struct nf_env *env,
     if ((bd->geo.caps & BD_CAP_READONLY) != 0) {
         return NF_EROFS;
     }
-    switch (o->profile) {
-    case NF_PROFILE_NATIVE:
-        return nf_native_format.format_disk(bd, &mem, o);
-    case NF_PROFILE_MIRAGE:
-        return nf_mirage_format.format_disk(bd, &mem, o);
-    }
-    return NF_EINVAL;
+    return (size_t)o->profile < N_FORMATS
+               ? formats[o->profile]->format_disk(bd, &mem, o)
+               : NF_EINVAL;
 }
 
 static void free_handle(struct nf *nf)
@@ -98,8 +103,7 @@ static int new_handle(struct bd *bd, const struct nf_env *env,
     nf->readonly =
         (options->flags & NF_MOUNT_READONLY) != 0 || options->generation != 0;
     nf->codec = options->codec;
-    nf->format = disk.profile == NF_PROFILE_NATIVE ? &nf_native_format
-                                                   : &nf_mirage_format;
+    nf->format = formats[disk.profile];
     nf->settled = true;
     size_t cache =
         options->cache_bytes != 0 ? options->cache_bytes : DEFAULT_CACHE_BYTES;

@@ -7,7 +7,8 @@
  *   PK_BLAKE2B_LANES    how many messages
  *   PK_BLAKE2B_TARGET   the attribute of functions that use such vectors
  *
- * Every index is known when compiling, so that words stay in registers.
+ * Every index is known when compiling, so that words stay in registers; but
+ * for size, the rounds are a loop.
  */
 #ifndef PK_BLAKE2B_ROUNDS_H
 #define PK_BLAKE2B_ROUNDS_H
@@ -139,6 +140,11 @@ PK_BLAKE2B_INLINE void pk_blake2b_round(pk_blake2b_word *v,
 PK_BLAKE2B_INLINE void pk_blake2b_rounds(pk_blake2b_word *v,
                                          const pk_blake2b_word *m)
 {
+#if defined(__OPTIMIZE_SIZE__)
+    for (unsigned r = 0; r < 12; r++) {
+        pk_blake2b_round(v, m, r);
+    }
+#else
     pk_blake2b_round(v, m, 0);
     pk_blake2b_round(v, m, 1);
     pk_blake2b_round(v, m, 2);
@@ -151,6 +157,7 @@ PK_BLAKE2B_INLINE void pk_blake2b_rounds(pk_blake2b_word *v,
     pk_blake2b_round(v, m, 9);
     pk_blake2b_round(v, m, 10);
     pk_blake2b_round(v, m, 11);
+#endif
 }
 
 #if PK_BLAKE2B_LANES > 1

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The choice of a hash: BLAKE2b from the core, everything else from the
- * host's table. Only BLAKE2b knows how to hash several messages at once.
+ * host's table. Only BLAKE2b knows how to hash several messages at once, and
+ * not where the core is compiled for size.
  */
 #include "pack/hash/hash.h"
 
@@ -80,10 +81,12 @@ int pk_hash(const struct pk_hasher *hasher, const struct pk_slice *parts,
 int pk_hash_many(const struct pk_hasher *hasher, const struct pk_hash_job *jobs,
                  size_t n)
 {
+#if !defined(__OPTIMIZE_SIZE__)
     if (hasher->algo == &algo_blake2b) {
         pk_blake2b_many(hasher, jobs, n);
         return 0;
     }
+#endif
     for (size_t i = 0; i < n; i++) {
         int err =
             pk_hash(hasher, jobs[i].parts, PK_HASH_JOB_PARTS, jobs[i].digest);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/* What a program that keeps a store on a disk calls: read, write, commit,
+ * merge, branches, history, garbage collection, checks of both layers. */
+#include <notafs/mem_arena.h>
+#include <notafs/merge.h>
+#include <notafs/notafs.h>
+#include <notafs/pack.h>
+#include <notafs/vfs_notafs.h>
+
+typedef void (*used_fn)(void);
+#define USED(fn) ((used_fn)(fn))
+
+const used_fn uses[] = {
+    USED(nf_arena_init),
+    USED(bd_init),
+    USED(nf_format),
+    USED(nf_probe),
+    USED(nf_mount),
+    USED(nf_unmount),
+    USED(nf_last_error),
+    USED(nf_stats),
+    USED(nf_scrub_open),
+    USED(nf_scrub_step),
+    USED(nf_scrub_close),
+    USED(nf_scrub_result),
+    USED(nf_strerror),
+    USED(pk_vfs_notafs_open),
+    USED(pk_vfs_notafs_close),
+    USED(pk_config_parse),
+    USED(pk_repo_open),
+    USED(pk_repo_close),
+    USED(pk_repo_flush),
+    USED(pk_repo_split),
+    USED(pk_repo_error),
+    USED(pk_repo_config),
+    USED(pk_repo_counters),
+    USED(pk_tree_empty),
+    USED(pk_tree_clone),
+    USED(pk_tree_free),
+    USED(pk_tree_kind),
+    USED(pk_tree_stat),
+    USED(pk_tree_get),
+    USED(pk_bytes_free),
+    USED(pk_tree_set),
+    USED(pk_tree_set_tree),
+    USED(pk_tree_remove),
+    USED(pk_tree_move),
+    USED(pk_tree_hash),
+    USED(pk_tree_diff),
+    USED(pk_tree_walk),
+    USED(pk_list_open),
+    USED(pk_list_next),
+    USED(pk_list_close),
+    USED(pk_commit_make),
+    USED(pk_commit_find),
+    USED(pk_commit_tree),
+    USED(pk_commit_free),
+    USED(pk_commit_resolve),
+    USED(pk_history),
+    USED(pk_branch_get),
+    USED(pk_branch_set),
+    USED(pk_branch_cas),
+    USED(pk_branch_remove),
+    USED(pk_branch_each),
+    USED(pk_gc_start),
+    USED(pk_gc_step),
+    USED(pk_gc_finish),
+    USED(pk_gc_cancel),
+    USED(pk_merge_branch),
+    USED(pk_check),
+};
