@@ -129,21 +129,108 @@ static int check_later(struct pk_checker *checker, uint64_t off)
     return 0;
 }
 
+/* Contents that were read and are to be hashed together. */
+enum { BATCH_MAX = 64, BATCH_LEN = 128 << 10 };
+struct pk_check_batch {
+    struct pk_buf bytes; /* pre-images, one after the other */
+    size_t n;
+    struct {
+        uint64_t off;
+        size_t at;
+        size_t len;
+        struct pk_digest said;
+        struct pk_digest found;
+    } items[BATCH_MAX];
+    struct pk_hash_job jobs[BATCH_MAX];
+};
+
+/* Hash what waits, and tell what is not what its hash says. */
+static int batch_check(struct pk_checker *checker)
+{
+    struct pk_store *store = checker->store;
+    struct pk_check_batch *b = checker->batch;
+    size_t n = b == NULL ? 0 : b->n;
+    int err = 0;
+
+    if (n == 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        memset(&b->items[i].found, 0, sizeof(b->items[i].found));
+        b->jobs[i].parts[0] =
+            (struct pk_slice){b->bytes.p + b->items[i].at, b->items[i].len};
+        b->jobs[i].digest = b->items[i].found.b;
+    }
+    store->counters.objects_hashed += n;
+    store->counters.bytes_hashed += b->bytes.len;
+    err = pk_hash_many(&store->scheme.hasher, b->jobs, n);
+    b->n = 0;
+    pk_buf_clear(&b->bytes);
+    for (size_t i = 0; i < n && err == 0; i++) {
+        if (memcmp(&b->items[i].said, &b->items[i].found,
+                   sizeof(struct pk_digest)) != 0) {
+            err = pk_store_fail(store, NF_EC_HASH, b->items[i].off, "contents");
+            err = check_failed(checker, err, b->items[i].off);
+        }
+    }
+    return err;
+}
+
+/* Let the contents in entry_buf wait for the others of a batch. */
+static int batch_add(struct pk_checker *checker, uint64_t off,
+                     const struct pk_head *head)
+{
+    struct pk_store *store = checker->store;
+    struct pk_check_batch *b = checker->batch;
+    const size_t len = (size_t)head->len - head->body;
+    uint8_t pre[PK_PRE_CONTENTS_MAX];
+
+    if (b == NULL) {
+        b = nf_calloc(&store->ctx.mem, 1, sizeof(*b));
+        if (b == NULL) {
+            return pk_fail_mem(&store->ctx);
+        }
+        b->bytes = pk_buf_of(&store->ctx.mem);
+        checker->batch = b;
+    }
+    b->items[b->n].off = off;
+    b->items[b->n].at = b->bytes.len;
+    b->items[b->n].said = head->hash;
+    pk_put(&b->bytes, pre, pk_pre_contents(&store->scheme, len, pre));
+    pk_put(&b->bytes, store->entry_buf.p + head->body, len);
+    b->items[b->n].len = b->bytes.len - b->items[b->n].at;
+    if (b->bytes.failed) {
+        return pk_fail_mem(&store->ctx);
+    }
+    b->n++;
+    return b->n == BATCH_MAX || b->bytes.len > BATCH_LEN ? batch_check(checker)
+                                                         : 0;
+}
+
+static void batch_deinit(struct pk_checker *checker)
+{
+    if (checker->batch != NULL) {
+        pk_buf_deinit(&checker->batch->bytes);
+        nf_free(&checker->store->ctx.mem, checker->batch,
+                sizeof(*checker->batch));
+    }
+}
+
 static int check_contents(struct pk_checker *checker, uint64_t off)
 {
-    struct pk_bytes bytes;
+    struct pk_head head;
     int err = pk_seen_add(&checker->seen, off);
 
     if (err <= 0) {
         return err;
     }
     checker->stats.contents++;
-    err = pk_contents_read(checker->store, off, NULL, &bytes);
-    if (err != 0) {
-        return check_failed(checker, err, off);
+    err = pk_object_read(checker->store, off, 0, &head);
+    if (err == 0 && head.kind != 'B') {
+        err = pk_store_fail(checker->store, NF_EC_HASH, off, "contents");
     }
-    nf_free(&checker->store->ctx.mem, bytes.own, bytes.len);
-    return 0;
+    return err != 0 ? check_failed(checker, err, off)
+                    : batch_add(checker, off, &head);
 }
 
 /* The inodes from a directory's root to where the check is, each pinned, and
@@ -307,12 +394,13 @@ int pk_check_commit(struct pk_checker *checker, uint64_t off)
 
         err = check_dir(checker, dir);
     }
-    return err;
+    return err == 0 ? batch_check(checker) : err;
 }
 
 void pk_checker_deinit(struct pk_checker *checker)
 {
     pk_seen_deinit(&checker->seen);
+    batch_deinit(checker);
     nf_free(&checker->store->ctx.mem, checker->todo,
             checker->cap_todo * sizeof(*checker->todo));
 }
@@ -414,6 +502,9 @@ int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
     checker.lenient = store->control.status == PK_STATUS_GCED;
     if (err == 0) {
         err = pk_index_each(&store->index, check_entry, &checker);
+    }
+    if (err == 0) {
+        err = batch_check(&checker);
     }
     *ret_stats = checker.stats;
     pk_checker_deinit(&checker);

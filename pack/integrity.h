@@ -29,6 +29,7 @@ struct pk_checker {
     uint64_t *todo;  /* directories */
     size_t n_todo;
     size_t cap_todo;
+    struct pk_check_batch *batch; /* contents to be hashed, or NULL */
 };
 
 /* Verify the commit at off and its tree. Only memory and the callback end it
