@@ -75,21 +75,32 @@ struct path {
     struct pk_slice steps[MAX_DEPTH];
 };
 
+/* letter and x with at least so many digits, as printf's %0*d has them, but
+ * without its cost: this is no benchmark of printf. */
+static struct pk_slice step_of(char *text, char letter, uint64_t x,
+                               size_t n_digits)
+{
+    char *p = text + STEP_CAP;
+    const char *end = p;
+
+    do {
+        *--p = (char)('0' + x % 10);
+        x /= 10;
+    } while (x > 0 || (size_t)(end - p) < n_digits);
+    *--p = letter;
+    return (struct pk_slice){(const uint8_t *)p, (size_t)(end - p)};
+}
+
 static struct pk_path path_of(const struct pack *p, uint64_t i,
                               struct path *path)
 {
     size_t n = (size_t)p->depth;
     uint64_t x = i;
 
-    for (size_t k = 0; k < n; k++, x /= p->width) {
-        bool last = k + 1 == n;
-        int len = snprintf(path->text[k], STEP_CAP,
-                           last ? "k%08" PRIu64 : "d%03" PRIu64,
-                           last ? i : x % p->width);
-
-        path->steps[k] =
-            (struct pk_slice){(const uint8_t *)path->text[k], (size_t)len};
+    for (size_t k = 0; k + 1 < n; k++, x /= p->width) {
+        path->steps[k] = step_of(path->text[k], 'd', x % p->width, 3);
     }
+    path->steps[n - 1] = step_of(path->text[n - 1], 'k', i, 8);
     return (struct pk_path){path->steps, n};
 }
 

@@ -260,9 +260,8 @@ static struct pk_inode *cache_find(struct pk_cache *cache, uint64_t off)
     while (inode != NULL && inode->off != off) {
         inode = inode->slot_next;
     }
-    if (inode != NULL && inode != cache->newest) {
-        cache_unlink_age(cache, inode);
-        cache_link_newest(cache, inode);
+    if (inode != NULL && !inode->used) {
+        inode->used = true;
     }
     return inode;
 }
@@ -305,10 +304,29 @@ static int cache_grow(struct pk_store *store)
     return 0;
 }
 
+/* Make room. What was used since it was last asked for its age, or is pinned,
+ * is young again: so a hit costs no more than a mark. Two rounds at most. */
+static void cache_evict(struct pk_store *store, size_t size)
+{
+    struct pk_cache *cache = &store->cache;
+
+    for (size_t left = 2 * cache->n;
+         left > 0 && cache->len + size > cache->max_len; left--) {
+        struct pk_inode *old = cache->oldest;
+
+        if (old->pins == 0 && !old->used) {
+            cache_remove(store, old);
+            continue;
+        }
+        old->used = false;
+        cache_unlink_age(cache, old);
+        cache_link_newest(cache, old);
+    }
+}
+
 static int cache_add(struct pk_store *store, struct pk_inode *inode)
 {
     struct pk_cache *cache = &store->cache;
-    struct pk_inode *old;
     struct pk_inode **slot;
 
     if (cache->n >= cache->n_slots) {
@@ -318,15 +336,7 @@ static int cache_add(struct pk_store *store, struct pk_inode *inode)
             return err;
         }
     }
-    old = cache->oldest;
-    while (old != NULL && cache->len + inode->size > cache->max_len) {
-        struct pk_inode *next = old->newer;
-
-        if (old->pins == 0) {
-            cache_remove(store, old);
-        }
-        old = next;
-    }
+    cache_evict(store, inode->size);
     slot = cache_slot(cache, inode->off);
     inode->slot_next = *slot;
     *slot = inode;
@@ -341,6 +351,9 @@ void pk_cache_demote(struct pk_store *store, uint64_t off)
     struct pk_cache *cache = &store->cache;
     struct pk_inode *inode = cache_find(cache, off);
 
+    if (inode != NULL) {
+        inode->used = false;
+    }
     if (inode != NULL && inode != cache->oldest) {
         cache_unlink_age(cache, inode);
         inode->older = NULL;

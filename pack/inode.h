@@ -33,6 +33,7 @@ struct pk_inode {
     struct pk_inode *older;
     size_t size; /* of the block */
     uint32_t pins;
+    bool used; /* since its age was last asked for */
 
     uint64_t off;
     struct pk_digest hash;

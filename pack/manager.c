@@ -161,7 +161,7 @@ static int store_open_cache(struct pk_store *store, size_t cache_len)
     store->ctx.bulk_len = cache_len / 8 < BULK_MIN_LEN   ? BULK_MIN_LEN
                           : cache_len / 8 < BULK_MAX_LEN ? cache_len / 8
                                                          : BULK_MAX_LEN;
-    while (n_lines < 256 && n_lines * 4096 * 16 < cache_len) {
+    while (n_lines * 4096 * 16 < cache_len) {
         n_lines *= 2;
     }
     store->lines = nf_calloc(&store->ctx.mem, n_lines, sizeof(*store->lines));

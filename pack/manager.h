@@ -26,7 +26,7 @@ struct pk_gc;
 struct pk_inode;
 struct pk_trail;
 
-/* Clean inodes, least recently used first to go (objects.c). */
+/* Clean inodes; those not used for long are the first to go (inode.c). */
 struct pk_cache {
     struct pk_inode **slots;
     size_t n_slots; /* a power of two */
