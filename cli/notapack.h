@@ -39,6 +39,12 @@ struct np_options {
     bool foreground;
     bool progress;
     bool remove;
+    const char *resume; /* of streams, as all below */
+    bool alone;
+    bool as_store;
+    bool status;
+    bool abort;
+    bool force;
     bool help;
     bool version;
 };
@@ -232,6 +238,12 @@ int np_archive(const struct np_options *options, int n_words, char **words);
 int np_split(const struct np_options *options, int n_words, char **words);
 int np_volumes(const struct np_options *options, int n_words, char **words);
 int np_mount(const struct np_options *options, int n_words, char **words);
+int np_snapshot(const struct np_options *options, int n_words, char **words);
+int np_send(const struct np_options *options, int n_words, char **words);
+int np_receive(const struct np_options *options, int n_words, char **words);
+int np_push(const struct np_options *options, int n_words, char **words);
+int np_pull(const struct np_options *options, int n_words, char **words);
+int np_clone(const struct np_options *options, int n_words, char **words);
 int np_replay(const struct np_options *options, int n_words, char **words);
 
 #endif

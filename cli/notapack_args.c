@@ -72,6 +72,17 @@ static const struct option_row {
     [NP_WITH] = {"options", 'o', "LIST", AT(with), "options of the mount"},
     [NP_FOREGROUND] = {"foreground", 'f', NULL, AT(foreground),
                        "stay in the foreground"},
+    [NP_RESUME] = {"resume", 0, "TOKEN", AT(resume),
+                   "leave out what came before: what receive has told"},
+    [NP_ALONE] = {"alone", 0, NULL, AT(alone), "without their ancestors"},
+    [NP_AS_STORE] = {"as-store", 0, NULL, AT(as_store),
+                     "make a store of the one commit"},
+    [NP_STATUS] = {"status", 0, NULL, AT(status),
+                   "tell how far a stream was received"},
+    [NP_ABORT] = {"abort", 0, NULL, AT(abort),
+                  "forget a stream that was received in part"},
+    [NP_FORCE] = {"force", 0, NULL, AT(force),
+                  "set branches that would lose commits, too"},
 };
 
 _Static_assert(NP_N_OPTIONS <= 64, "a mask holds all options");

@@ -38,6 +38,12 @@ enum np_option {
     NP_ROOT,
     NP_WITH,
     NP_FOREGROUND,
+    NP_RESUME,
+    NP_ALONE,
+    NP_AS_STORE,
+    NP_STATUS,
+    NP_ABORT,
+    NP_FORCE,
     NP_N_OPTIONS,
 };
 

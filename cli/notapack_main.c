@@ -10,6 +10,11 @@
     (NP_TAKES(NP_LAST) | NP_TAKES(NP_SINCE) | NP_TAKES(NP_HEADS) |             \
      NP_TAKES(NP_DRY_RUN))
 
+#define PUSH_HELP                                                              \
+    "All branches unless some are named; only what is not there is sent. "     \
+    "Branches\nchange when all is there, and move forwards only: the exit "    \
+    "status is 1 if one\nwould not. Nothing is changed when interrupted."
+
 static const struct command {
     const char *name;
     np_command run;
@@ -37,6 +42,10 @@ static const struct command {
      "Verifies all that commits and branches reach, the index, the dictionary,"
      "\nmappings and volumes. The last line is CHECK OK or CHECK FAILED; the "
      "exit\nstatus is 1 if anything was found."},
+    {"clone", np_clone, 3, INT_MAX, 0, "SRC DST [BRANCH...]",
+     "make a store that has what another has",
+     "Branches with their history, all of them unless some are named. DST is "
+     "made: a\nfolder, or IMAGE:NAME."},
     {"control", np_control, 1, 1, 0, "", "show the control file", NULL},
     {"dict", np_dict, 1, 1, 0, "", "list the names that have a number", NULL},
     {"diff", np_diff, 1, 3, NP_TAKES(NP_EXIT_CODE), "[OLD [NEW]]",
@@ -92,6 +101,16 @@ static const struct command {
      "  mv PATH PATH     move\n"
      "verify needs the store's configuration: --config, or -s STORE. Only with "
      "--root,\nthe hash of a root that you trust, does it prove anything."},
+    {"pull", np_pull, 2, INT_MAX, NP_TAKES(NP_FORCE), "STORE [BRANCH...]",
+     "bring what another store has and this one lacks", PUSH_HELP},
+    {"push", np_push, 2, INT_MAX, NP_TAKES(NP_FORCE), "STORE [BRANCH...]",
+     "send another store what it lacks", PUSH_HELP},
+    {"receive", np_receive, 1, 2,
+     NP_TAKES(NP_FORCE) | NP_TAKES(NP_STATUS) | NP_TAKES(NP_ABORT), "[FILE|-]",
+     "take a stream that send has made",
+     "Its branches are made or move forwards when all of it is there. What "
+     "came of one\nthat was cut is kept, and how to go on is told; chunks may "
+     "come in any order,\ntwice, or damaged."},
     {"repair", np_repair, 1, 1, 0, "", "mend what can be mended",
      "Makes the index anew from the objects and the control file, if it cannot "
      "be read,\nfrom the other files; moves branches whose commit is lost to "
@@ -110,10 +129,18 @@ static const struct command {
     {"rm", np_rm, 2, 2, 0, "PATH", "unbind a path and commit", NULL},
     {"script", np_script, 1, 1, 0, "<SCRIPT",
      "commands from standard input, a line each", NULL},
+    {"send", np_send, 2, INT_MAX, NP_TAKES(NP_ALONE) | NP_TAKES(NP_RESUME),
+     "FILE|- [BRANCH|COMMIT|^COMMIT...]", "write commits as a stream",
+     "All that the commits reach, and no ^COMMIT does, which the receiver has; "
+     "all\nbranches unless some are named. Interrupted, it goes on when run "
+     "again."},
     {"set", np_set, 2, 3, 0, "PATH [VALUE]",
      "bind a path to a value or standard input and commit", NULL},
     {"show", np_show, 1, 2, 0, "[COMMIT]", "a commit and what it changed",
      NULL},
+    {"snapshot", np_snapshot, 2, 3, NP_TAKES(NP_AS_STORE),
+     "FILE|-|STORE [COMMIT]", "write one commit, as a stream or as a store",
+     "With its tree and without its ancestors."},
     {"split", np_split, 1, 1, 0, "", "begin a new file for what is written",
      NULL},
     {"stat", np_stat, 1, 1, 0, "", "figures of a store and a tree", NULL},

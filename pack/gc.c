@@ -28,22 +28,28 @@ enum { GC_DEFAULT_MEM_LEN = 16 << 20, GC_MIN_MEM_LEN = 2048 };
 
 static bool gc_archives(const struct pk_gc *gc)
 {
-    return gc->store->control.volume_num > 0 &&
+    return !pk_gc_is_export(gc) && gc->store->control.volume_num > 0 &&
            gc->target >= gc->store->control.suffix_start;
 }
 
 /* ------------------------------------------------------------------ opening */
 
-static int gc_check_allowed(struct pk_store *store, bool dry_run)
+static int gc_check_allowed(struct pk_store *store,
+                            const struct pk_gc_options *options)
 {
     const struct pk_control *control = &store->control;
-    int err = dry_run ? 0 : pk_store_writable(store);
+    bool changes = !options->dry_run && options->into == NULL;
+    int err = changes ? pk_store_writable(store) : 0;
 
     if (err != 0) {
         return err;
     }
     if (store->gc != NULL) {
         return pk_fail(&store->ctx, NF_EC_GC_RUNNING, NULL, NF_NOWHERE,
+                       "collection");
+    }
+    if (store->receiving && changes) {
+        return pk_fail(&store->ctx, NF_EC_RECEIVING, NULL, NF_NOWHERE,
                        "collection");
     }
     if (control->status == PK_STATUS_V1_UPGRADED ||
@@ -55,7 +61,7 @@ static int gc_check_allowed(struct pk_store *store, bool dry_run)
         return pk_fail(&store->ctx, NF_EC_NO_LOWER, NULL, NF_NOWHERE,
                        "collection");
     }
-    return 0;
+    return options->into == NULL ? 0 : pk_gc_export_check(store, options);
 }
 
 /* Does the suffix stay where it is? When the target is before it, in a volume.
@@ -93,7 +99,7 @@ static int gc_find_commits(struct pk_gc *gc,
     }
     pk_gc_sort(gc->keep, gc->n_keep);
     gc->target = gc->keep[gc->n_keep - 1];
-    if (store->control.status == PK_STATUS_GCED &&
+    if (!pk_gc_is_export(gc) && store->control.status == PK_STATUS_GCED &&
         gc->target <= store->control.gc_target) {
         return pk_fail_number(&store->ctx, NF_EC_GC_TARGET, "store.control",
                               store->control.gc_target + 1, gc->target,
@@ -140,10 +146,10 @@ static int gc_open_prefix(struct pk_gc *gc)
     int err;
 
     pk_name(name, "store.", gc->generation, ".prefix");
-    err = pk_file_open(&store->ctx, store->vfs, name, flags, &gc->prefix.data);
+    err = pk_file_open(&store->ctx, gc->vfs, name, flags, &gc->prefix.data);
     if (err == 0) {
         pk_name(name, "store.", gc->generation, ".mapping");
-        err = pk_file_open(&store->ctx, store->vfs, name, flags,
+        err = pk_file_open(&store->ctx, gc->vfs, name, flags,
                            &gc->prefix.mapping);
     }
     return err;
@@ -205,7 +211,7 @@ static int gc_remove_stage(struct pk_gc *gc)
 int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
 {
     struct pk_gc *gc;
-    int err = gc_check_allowed(store, options->dry_run);
+    int err = gc_check_allowed(store, options);
 
     if (err == 0 && options->n_keep == 0) {
         err = pk_fail(&store->ctx, NF_EINVAL, NULL, NF_NOWHERE,
@@ -214,7 +220,8 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     if (err == 0 && (store->flags & PK_OPEN_WRITE) != 0) {
         err = pk_store_flush(store);
     }
-    if (err == 0 && options->split && !options->dry_run) {
+    if (err == 0 && options->split && !options->dry_run &&
+        options->into == NULL) {
         err = pk_store_split(store);
         err = err == NF_EC_EMPTY_CHUNK ? 0 : err; /* it has been */
     }
@@ -227,6 +234,7 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     }
     store->gc = gc;
     gc->store = store;
+    gc->vfs = options->into != NULL ? options->into : store->vfs;
     gc->dry_run = options->dry_run;
     gc->split = options->split;
     gc->generation = store->control.generation + 1;
@@ -549,17 +557,19 @@ static void gc_free(struct pk_gc *gc)
     store->gc = NULL;
 }
 
-static int gc_remove(struct pk_store *store, uint64_t n, const char *suffix)
+static int gc_remove(struct pk_store *store, const struct pk_vfs *vfs,
+                     uint64_t n, const char *suffix)
 {
     char name[PK_VFS_NAME_MAX + 1];
 
     pk_name(name, "store.", n, suffix);
-    return pk_file_remove(&store->ctx, store->vfs, name);
+    return pk_file_remove(&store->ctx, vfs, name);
 }
 
 int pk_gc_break_off(struct pk_gc *gc)
 {
     struct pk_store *store = gc->store;
+    const struct pk_vfs *vfs = gc->vfs;
     uint64_t generation = gc->generation;
     bool prefix = gc->prefix.data.handle != NULL;
     bool volume = gc->volume.data.handle != NULL;
@@ -569,8 +579,8 @@ int pk_gc_break_off(struct pk_gc *gc)
 
     gc_free(gc);
     if (prefix) {
-        err = gc_remove(store, generation, ".prefix");
-        e = gc_remove(store, generation, ".mapping");
+        err = gc_remove(store, vfs, generation, ".prefix");
+        e = gc_remove(store, vfs, generation, ".mapping");
         err = err == 0 ? e : err;
     }
     if (volume) {
@@ -701,12 +711,12 @@ static int gc_clear_up(struct pk_store *store, const struct pk_control *old,
         }
     }
     for (size_t i = 0; i < dead_chunks && err == 0; i++) {
-        err = gc_remove(store, old->chunk_start + i, ".suffix");
+        err = gc_remove(store, store->vfs, old->chunk_start + i, ".suffix");
     }
     if (err == 0 && old->generation > 0) {
-        err = gc_remove(store, old->generation, ".prefix");
+        err = gc_remove(store, store->vfs, old->generation, ".prefix");
         if (err == 0) {
-            err = gc_remove(store, old->generation, ".mapping");
+            err = gc_remove(store, store->vfs, old->generation, ".mapping");
         }
     }
     return err == 0 ? pk_file_commit(&store->ctx, store->vfs) : err;
@@ -721,6 +731,15 @@ int pk_gc_end(struct pk_gc *gc)
     int err;
 
     nf_assert(gc->state == PK_STATE_READY && !gc->dry_run);
+    if (pk_gc_is_export(gc)) {
+        err = pk_gc_export_end(gc);
+        if (err == 0) {
+            gc_free(gc);
+        } else {
+            (void)pk_gc_break_off(gc); /* the first error counts */
+        }
+        return err;
+    }
     err = gc_prepare(gc);
     if (err != 0) {
         (void)pk_gc_break_off(gc); /* the first error counts */

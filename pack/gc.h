@@ -158,9 +158,10 @@ struct pk_gc {
     enum pk_gc_pass pass;
     enum pk_gc_state state;
     bool dry_run;
-    bool split;         /* asked for */
-    uint64_t target;    /* the highest commit that is kept */
-    uint64_t new_start; /* of the suffix */
+    bool split;               /* asked for */
+    const struct pk_vfs *vfs; /* where the prefix goes */
+    uint64_t target;          /* the highest commit that is kept */
+    uint64_t new_start;       /* of the suffix */
     uint64_t generation;
     uint64_t *keep; /* offsets of the commits to keep, ascending */
     size_t n_keep;
@@ -184,6 +185,24 @@ struct pk_gc {
     struct pk_gc_stats stats;
     struct pk_gc_new fresh;
 };
+
+/* Does it make another store, and leave this one as it is? */
+static inline bool pk_gc_is_export(const struct pk_gc *gc)
+{
+    return gc->vfs != gc->store->vfs;
+}
+
+/* --------------------------------------------------------- gc_export.c */
+
+/* What else a store of the one commit consists of, and its control file at the
+ * end. */
+NF_MUST_USE int pk_gc_export_end(struct pk_gc *gc);
+
+/* Errors: NF_EEXIST: there is a store. */
+NF_MUST_USE int pk_gc_export_check(struct pk_store *store,
+                                   const struct pk_gc_options *options);
+
+/* --------------------------------------------------------------------- gc.c */
 
 /* Begin. Errors: as pk_gc_start says. */
 NF_MUST_USE int pk_gc_open(struct pk_store *store,

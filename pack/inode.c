@@ -629,13 +629,12 @@ static int inode_pre(struct pk_store *store, const struct pk_inode *inode,
     return 0;
 }
 
-static int inode_verify(struct pk_store *store, struct pk_inode *inode,
-                        enum pk_role role)
+static int inode_digest(struct pk_store *store, struct pk_inode *inode,
+                        enum pk_role role, struct pk_digest *ret)
 {
     bool flat = inode->length == 0 ||
                 (role == PK_ROLE_ROOT &&
                  inode->length <= store->scheme.config.stable_hash);
-    struct pk_digest hash;
     int err;
 
     if (flat && inode->tree) {
@@ -650,25 +649,40 @@ static int inode_verify(struct pk_store *store, struct pk_inode *inode,
         store->counters.objects_hashed++;
         store->counters.bytes_hashed += store->scratch.len;
         err = pk_digest_of(&store->scheme, store->scratch.p, store->scratch.len,
-                           &hash);
+                           ret);
     }
+    return err;
+}
+
+static int inode_verify(struct pk_store *store, struct pk_inode *inode,
+                        enum pk_role role)
+{
+    struct pk_digest hash;
+    int err = inode_digest(store, inode, role, &hash);
+
     if (err == 0 && memcmp(&hash, &inode->hash, sizeof(hash)) != 0) {
         err = pk_store_fail(store, NF_EC_HASH, inode->off, "inode");
     }
     return err;
 }
 
+bool pk_inode_is_root(const struct pk_inode *inode)
+{
+    if (inode->kind == 'N' && !inode->tree) {
+        return true;
+    }
+    if (inode->kind == 'N' || inode->kind == 'I') {
+        return inode->tree && inode->depth == 0;
+    }
+    return inode->kind == 'R';
+}
+
 /* Does an entry of this kind play this role (spec 3.6, root flag)? */
 static bool inode_fits_role(const struct pk_store *store,
                             const struct pk_inode *inode, enum pk_role role)
 {
-    bool root = inode->kind == 'R';
+    bool root = pk_inode_is_root(inode);
 
-    if (inode->kind == 'N' && !inode->tree) {
-        root = true;
-    } else if (inode->kind == 'N' || inode->kind == 'I') {
-        root = inode->tree && inode->depth == 0;
-    }
     if (role == PK_ROLE_ROOT) {
         /* Under `always` upstream may name a child that equals the root. */
         return (root || inode->length > store->scheme.config.stable_hash) &&
@@ -720,6 +734,58 @@ int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
     inode->pins++;
     *ret_inode = inode;
     return 0;
+}
+
+int pk_inode_peek(struct pk_store *store, uint64_t off,
+                  struct pk_inode **ret_inode)
+{
+    return inode_read(store, off, ret_inode);
+}
+
+void pk_inode_drop(struct pk_store *store, struct pk_inode *inode)
+{
+    if (inode != NULL) {
+        nf_free(&store->ctx.mem, inode, inode->size);
+    }
+}
+
+int pk_inode_make(struct pk_store *store, struct pk_slice body,
+                  enum pk_role role, struct pk_inode **ret_inode)
+{
+    uint64_t off = pk_store_end(store);
+    struct pk_inode *inode = NULL;
+    int err = pk_inode_decode(store, body.p, body.len, true, &inode);
+
+    if (err != 0) {
+        return err == NF_EC_INODE ? inode_bad(store, off, "inode") : err;
+    }
+    inode->off = off;
+    inode->kind = role == PK_ROLE_ROOT ? 'R' : 'O';
+    if (role == PK_ROLE_ROOT && inode->depth != 0) {
+        err = inode_bad(store, off, "depth");
+    }
+    if (err == 0) {
+        err = inode_read_hashes(store, inode);
+    }
+    if (err == 0) {
+        err = inode_digest(store, inode, role, &inode->hash);
+    }
+    if (err != 0) {
+        pk_inode_drop(store, inode);
+        return err;
+    }
+    *ret_inode = inode;
+    return 0;
+}
+
+int pk_inode_keep(struct pk_store *store, struct pk_inode *inode)
+{
+    int err = cache_add(store, inode);
+
+    if (err != 0) {
+        pk_inode_drop(store, inode);
+    }
+    return err;
 }
 
 int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,

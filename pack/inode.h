@@ -129,6 +129,22 @@ NF_MUST_USE int pk_inode_decode(struct pk_store *store, const uint8_t *p,
 /* The inode at off has been replaced: it is the next to leave the cache. */
 void pk_cache_demote(struct pk_store *store, uint64_t off);
 
+/* The inode at off, not verified and not in the cache: for what only follows
+ * references. Release with pk_inode_drop. */
+NF_MUST_USE int pk_inode_peek(struct pk_store *store, uint64_t off,
+                              struct pk_inode **ret_inode);
+void pk_inode_drop(struct pk_store *store, struct pk_inode *inode);
+
+/* Is it a directory's root, as its entry says? */
+bool pk_inode_is_root(const struct pk_inode *inode);
+
+/* The inode of a body that is to be appended next, with the hash of it: what
+ * it refers to is stored and fits. Then pk_inode_keep puts it into the cache,
+ * or pk_inode_drop releases it. Errors: NF_EC_INODE, NF_EC_UNRESOLVED. */
+NF_MUST_USE int pk_inode_make(struct pk_store *store, struct pk_slice body,
+                              enum pk_role role, struct pk_inode **ret_inode);
+NF_MUST_USE int pk_inode_keep(struct pk_store *store, struct pk_inode *inode);
+
 /* Cache of inodes, see objects.c for entries. */
 void pk_cache_clear(struct pk_store *store);
 

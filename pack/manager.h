@@ -72,6 +72,7 @@ struct pk_store {
     struct pk_trail *trail;  /* takes what is loaded, or NULL (proofs) */
     bool partial;            /* a proof's: some objects are hashes alone, */
     bool strayed;            /* and one of these was looked at */
+    bool receiving;          /* a stream (stream/receive.c) */
     struct pk_counters counters;
 };
 

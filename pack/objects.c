@@ -526,3 +526,28 @@ int pk_object_append_boxed(struct pk_store *store, uint8_t kind,
     raw[parts[0].len++] = (uint8_t)len;
     return pk_object_append(store, kind, hash, parts, 2, ret_off);
 }
+
+int pk_commit_append(struct pk_store *store, const struct pk_digest *hash,
+                     const struct pk_addr *root, const struct pk_addr *parents,
+                     size_t n, const struct pk_info *info, uint64_t *ret_off)
+{
+    size_t hash_len = store->scheme.hash_len;
+    struct pk_buf body = pk_buf_of(&store->ctx.mem);
+    int err;
+
+    pk_put_addr(&body, root, hash_len);
+    pk_put_varint(&body, n);
+    for (size_t i = 0; i < n; i++) {
+        pk_put_addr(&body, &parents[i], hash_len);
+    }
+    pk_put_be64(&body, (uint64_t)info->date);
+    pk_put_boxed(&body, info->author);
+    pk_put_boxed(&body, info->message);
+    err = body.failed
+              ? pk_fail_mem(&store->ctx)
+              : pk_object_append_boxed(store, 'D', hash,
+                                       (struct pk_slice){body.p, body.len},
+                                       ret_off);
+    pk_buf_deinit(&body);
+    return err;
+}

@@ -54,6 +54,13 @@ NF_MUST_USE int pk_object_append(struct pk_store *store, uint8_t kind,
                                  const struct pk_slice *parts, size_t n_parts,
                                  uint64_t *ret_off);
 
+/* As pk_object_append, of a commit, for whose hash the caller vouches. */
+NF_MUST_USE int pk_commit_append(struct pk_store *store,
+                                 const struct pk_digest *hash,
+                                 const struct pk_addr *root,
+                                 const struct pk_addr *parents, size_t n,
+                                 const struct pk_info *info, uint64_t *ret_off);
+
 /* The same, for a body that stands behind its length. */
 NF_MUST_USE int pk_object_append_boxed(struct pk_store *store, uint8_t kind,
                                        const struct pk_digest *hash,

@@ -2,7 +2,7 @@
 #ifndef NOTAFS_CODEC_LZ4_H
 #define NOTAFS_CODEC_LZ4_H
 
-#include <notafs/notafs.h>
+#include <notafs/codec.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <notafs/blockdev.h>
+#include <notafs/codec.h>
 #include <notafs/platform.h>
 
 #ifdef __cplusplus
@@ -101,17 +102,6 @@ NF_MUST_USE int nf_format(struct bd *bd, const struct nf_env *env,
  */
 NF_MUST_USE int nf_probe(struct bd *bd, const struct nf_env *env,
                          struct nf_disk *ret);
-
-/* LZ4 for compressed files, so that the core needs no library. Both return the
- * bytes written to out, or a negative number if they do not fit or are wrong.
- */
-struct nf_codec {
-    void *ctx;
-    int (*compress)(void *ctx, const uint8_t *in, int in_len, uint8_t *out,
-                    int out_len);
-    int (*decompress)(void *ctx, const uint8_t *in, int in_len, uint8_t *out,
-                      int out_len);
-};
 
 enum nf_mount_flags {
     NF_MOUNT_READONLY = 1u << 0,

@@ -428,6 +428,10 @@ struct pk_gc_options {
     size_t mem_len;               /* memory, in bytes, for marking; 0: 16 MiB */
     bool dry_run; /* find out what would be freed; a reader may, too */
     bool split;   /* seal the last chunk first, so that it can be freed */
+
+    /* Or NULL. Make a store of the one commit to keep there, where there is
+     * none, and leave this one as it is; a reader may, too. */
+    const struct pk_vfs *into;
 };
 
 enum { PK_GC_MIN_BUDGET = 32768 };

@@ -110,22 +110,6 @@ static int commit_parents(struct pk_repo *repo, const struct pk_digest *given,
     return 0;
 }
 
-/* The entry's body, behind its kind, into out. */
-static void commit_encode(const struct pk_store *store,
-                          const struct pk_addr *root,
-                          const struct pk_addr *parents, size_t n,
-                          const struct pk_info *info, struct pk_buf *out)
-{
-    pk_put_addr(out, root, store->scheme.hash_len);
-    pk_put_varint(out, n);
-    for (size_t i = 0; i < n; i++) {
-        pk_put_addr(out, &parents[i], store->scheme.hash_len);
-    }
-    pk_put_be64(out, (uint64_t)info->date);
-    pk_put_boxed(out, info->author);
-    pk_put_boxed(out, info->message);
-}
-
 /* Hash and append; root is stored. */
 static int commit_append(struct pk_repo *repo, const struct pk_node *root,
                          const struct pk_digest *hashes,
@@ -134,32 +118,22 @@ static int commit_append(struct pk_repo *repo, const struct pk_node *root,
 {
     struct pk_store *store = &repo->store;
     struct pk_addr root_addr = {.off = root->base};
-    struct pk_buf body = pk_buf_of(&store->ctx.mem);
-    struct pk_buf head = pk_buf_of(&store->ctx.mem);
-    struct pk_slice parts[2];
     struct pk_digest hash;
     uint64_t off;
     int err;
 
-    pk_pre_commit(&store->scheme, &root->hash, hashes, n, info, &body);
-    err = body.failed ? pk_fail_mem(&store->ctx)
-                      : pk_digest_of(&store->scheme, body.p, body.len, &hash);
-    pk_buf_clear(&body);
-    commit_encode(store, &root_addr, addrs, n, info, &body);
-    pk_put_varint(&head, body.len);
-    if (err == 0 && (body.failed || head.failed)) {
-        err = pk_fail_mem(&store->ctx);
-    }
+    pk_buf_clear(&store->scratch);
+    pk_pre_commit(&store->scheme, &root->hash, hashes, n, info,
+                  &store->scratch);
+    err = store->scratch.failed ? pk_fail_mem(&store->ctx)
+                                : pk_digest_of(&store->scheme, store->scratch.p,
+                                               store->scratch.len, &hash);
     if (err == 0) {
-        parts[0] = (struct pk_slice){head.p, head.len};
-        parts[1] = (struct pk_slice){body.p, body.len};
-        err = pk_object_append(store, 'D', &hash, parts, 2, &off);
+        err = pk_commit_append(store, &hash, &root_addr, addrs, n, info, &off);
     }
     if (err == 0) {
         *ret_hash = hash;
     }
-    pk_buf_deinit(&body);
-    pk_buf_deinit(&head);
     return err;
 }
 

@@ -16,7 +16,8 @@ CORE_FOREIGN = {"notafs/checksum.c": {"xxhash.h"}}
 
 # layer: (folder, its public headers, layers below that it may include)
 CORE = {
-    "platform": ("notafs/platform", ["platform.h", "err.def", "mem_arena.h"], []),
+    "platform": ("notafs/platform",
+                 ["platform.h", "err.def", "codec.h", "mem_arena.h"], []),
     "blockdev": ("notafs/blockdev", ["blockdev.h", "bd_mem.h"], ["platform"]),
     "notafs": ("notafs", ["notafs.h"], ["platform", "blockdev"]),
     "vfs": ("pack/vfs", ["vfs.h", "vfs_notafs.h"], ["platform"]),
@@ -24,6 +25,8 @@ CORE = {
     "pack": ("pack", ["pack.h"], ["platform", "vfs", "hash"]),
     "store": ("pack/store", ["merge.h", "proof.h"],
               ["platform", "vfs", "hash", "pack"]),
+    "stream": ("pack/stream", ["stream.h"],
+               ["platform", "vfs", "hash", "pack", "store"]),
 }
 HOST = ("host", ["host.h", "codec_lz4.h", "hash_gcrypt.h", "vfs_posix.h"],
         list(CORE))

@@ -194,7 +194,8 @@ static void collect(struct world *w, const int *keep, size_t n_keep, bool split,
                     int give_up)
 {
     struct pk_digest commits[4];
-    struct pk_gc_options options = {commits, n_keep, 1, false, split};
+    struct pk_gc_options options = {
+        .keep = commits, .n_keep = n_keep, .mem_len = 1, .split = split};
     struct kept *kept = &w->kept[w->generation + 1];
     int err;
 
