@@ -11,12 +11,6 @@
  * reaches is never given out, nor one that a pinned view reaches. So a crash at
  * any moment finds two whole generations, and holds cost two counters and no
  * list.
- * pages from the queue first as long as it has some that are four generations
- * old, so that a disk with small commits stays small and its queue short. Freed
- * pages go to the end of the queue, so its order is age, and the newest of them
- * are held back: a page that the generation before the last still reaches is
- * never given out, nor one that a pinned view reaches. So a crash at any moment
- * finds two whole generations, and holds cost two counters and no list.
  *
  * A reserve is kept from changes that need space, so that on a full disk
  * removing, truncating and committing still work: their own new pages, and the

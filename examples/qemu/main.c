@@ -6,6 +6,7 @@
  *     arena=BYTES       memory of the keeper (1048576)
  *     page=BYTES        page size of a disk that it formats (4096)
  *     expect-root=HASH  refuse a store whose tree is not this one
+ *     flush=no          do as if the disk had no flush
  *     run=N             commits to make right away
  *
  * QEMU adds virtio_mmio.device=LEN@ADDRESS:IRQ for each device.
@@ -180,6 +181,9 @@ void guest_main(const struct start_info *info)
     }
     world.disk_len = disk.len;
     world.disk_caps = disk.caps;
+    if (option(cmdline, "flush=no") != NULL) {
+        world.disk_caps &= ~(uint32_t)BD_CAP_FLUSH;
+    }
     option_copy(cmdline, "expect-root=", keeper.expected_root,
                 sizeof(keeper.expected_root));
     if (keeper_open(&keeper) == 0) {

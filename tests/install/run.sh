@@ -29,6 +29,23 @@ export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR=$work
     truncate -s 1M "$work/disk.img" && (cd "$work" && ./hello) &&
     [[ $("$work$prefix/bin/notafs" cat -d "$work/disk.img" hello) == world ]]
 verdict $? "README's example, with what is installed"
+# Its first commit comes soon: lines that are not empty, up to that one.
+lines=$(sed '/nf_sync/q' "$work/hello.c" | grep -c .)
+((lines <= 15))
+verdict $? "a first commit in 15 lines, not $lines"
+
+# A port of one's own needs the core alone, and not many lines.
+# shellcheck disable=SC2046
+for pc in notafs notafs-core; do
+    "${cc[@]}" -std=c11 -D_GNU_SOURCE -o "$work/count" "$root/examples/linux/main.c" \
+        $(pkg-config --cflags --libs $pc) >&2 && truncate -s 0 "$work/count.img" &&
+        truncate -s 1M "$work/count.img" && "$work/count" "$work/count.img" >&2 &&
+        "$work/count" "$work/count.img" >&2 &&
+        [[ $("$work$prefix/bin/notafs" cat -d "$work/count.img" count) == 2 ]]
+    verdict $? "examples/linux, with $pc"
+done
+(($(wc -l <"$root/examples/linux/main.c") < 100))
+verdict $? 'a port in under a hundred lines'
 
 echo "$passed passed, $failed failed"
 ((failed == 0))

@@ -267,7 +267,8 @@ def kill_once(disk, dice, expected):
     """Let it commit, kill it; (acknowledged, head) of the last commit."""
     last = expected
     moment = dice.random()
-    with Machine(disk, "run=1000000") as m:
+    flush = " flush=no" if dice.random() < 0.25 else ""
+    with Machine(disk, "run=1000000" + flush) as m:
         if moment < 0.1:  # while it boots
             time.sleep(dice.uniform(0, 0.5))
         else:
