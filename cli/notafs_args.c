@@ -28,8 +28,7 @@ static const struct option_row {
                      "disk format; mirage is that of OCaml Notafs"},
     [CLI_CHECKSUM] = {"checksum", 0, TEXT, "NAME",
                       "XXH3-64 (native), ADLER-32 or NO-CHECK (mirage)"},
-    [CLI_SIZE] = {"size", 0, SIZE, "SIZE",
-                  "make DISK an image file of that size first"},
+    [CLI_SIZE] = {"size", 0, SIZE, "SIZE", "make an image file of that size"},
     [CLI_GENERATION] = {"generation", 0, NUMBER, "N",
                         "look at generation N instead of the newest"},
     [CLI_COMMIT_EVERY] = {"commit-every", 0, SIZE, "SIZE",
@@ -54,6 +53,10 @@ static const struct option_row {
                         "stay in the foreground"},
     [CLI_WITH] = {"options", 'o', TEXT, "LIST",
                   "ro, commit=SECONDS, ... as the manual lists them"},
+    [CLI_FROM] = {"from", 0, TEXT, "DIRECTORY|TAR|-", "what goes in"},
+    [CLI_OUT] = {"out", 0, TEXT, "FILE", "the image file to make"},
+    [CLI_EXPECT_ROOT] = {"expect-root", 0, TEXT, "HASH",
+                         "fail, and make nothing, if the root hash is another"},
     [CLI_HELP] = {"help", 'h', FLAG, NULL, "show this help"},
 };
 

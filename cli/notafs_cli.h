@@ -53,6 +53,9 @@ enum cli_option {
     CLI_NO_VERIFY,
     CLI_FOREGROUND,
     CLI_WITH,
+    CLI_FROM,
+    CLI_OUT,
+    CLI_EXPECT_ROOT,
     CLI_HELP,
     CLI_N_OPTIONS,
 };
@@ -312,5 +315,6 @@ int cli_verb_salvage(struct cli *cli);
 int cli_verb_map(struct cli *cli);
 int cli_verb_generations(struct cli *cli);
 int cli_verb_mount(struct cli *cli);
+int cli_verb_build(struct cli *cli);
 
 #endif

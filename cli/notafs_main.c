@@ -23,6 +23,15 @@ static const struct cli_verb verbs[] = {
          CLI_BIT(CLI_CHECKSUM) | CLI_BIT(CLI_SIZE) | CLI_BIT(CLI_DIRECT),
      STATUSES, cli_verb_format, "write an empty disk",
      "Everything on DISK is lost."},
+    {"build", "", 0, 0,
+     CLI_BIT(CLI_FROM) | CLI_BIT(CLI_SIZE) | CLI_BIT(CLI_OUT) |
+         CLI_BIT(CLI_PAGE_SIZE) | CLI_BIT(CLI_EXPECT_ROOT) | CLI_BIT(CLI_JSON),
+     STATUSES, cli_verb_build,
+     "make an image with a store, the same everywhere",
+     "The store has one commit, on the branch main, with the files of a\n"
+     "directory or of an archive (its times: SOURCE_DATE_EPOCH, or 0). The\n"
+     "same names and contents give the same bytes, and the same root hash,\n"
+     "which is printed. 'notapack -s FILE' shows what is in it."},
     {"info", "[DISK]", 0, 1,
      CLI_BIT(CLI_DISK) | CLI_BIT(CLI_DIRECT) | CLI_BIT(CLI_JSON), STATUSES,
      cli_verb_info, "show what the header of a disk says", NULL},

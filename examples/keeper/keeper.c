@@ -108,6 +108,31 @@ static int keeper_find_head(struct keeper *k)
     return err;
 }
 
+/* The tree that the branch names is the one that was expected. */
+static int keeper_check_root(struct keeper *k)
+{
+    char text[2 * PK_HASH_MAX_LEN + 1];
+    struct pk_digest root;
+    struct pk_tree *tree = NULL;
+    int err = keeper_tree(k, &tree);
+
+    if (err == 0) {
+        err = pk_tree_hash(tree, &root);
+    }
+    pk_tree_free(tree);
+    if (err != 0) {
+        return err;
+    }
+    say_hex(k, &root, text);
+    say(k, "root ");
+    say(k, text);
+    say(k, "\n");
+    return strlen(k->expected_root) == strlen(text) &&
+                   memcmp(k->expected_root, text, strlen(text)) == 0
+               ? 0
+               : NF_ECONFLICT;
+}
+
 static int keeper_open_store(struct keeper *k)
 {
     struct pk_open opts = {
@@ -126,7 +151,14 @@ static int keeper_open_store(struct keeper *k)
     if (err == 0) {
         err = pk_repo_open(&k->env, &opts, NULL, &k->repo);
     }
-    return err == 0 ? keeper_find_head(k) : err;
+    if (err == 0) {
+        err = keeper_find_head(k);
+    }
+    if (err == 0 && k->expected_root[0] != '\0') {
+        err = keeper_check_root(k);
+        k->expected_root[0] = '\0'; /* of the start; it changes then */
+    }
+    return err;
 }
 
 int keeper_open(struct keeper *k)

@@ -28,7 +28,7 @@ def test_help():
     wanted = {"format", "info", "copy", "cat", "stats", "list", "tree", "touch",
               "rename", "remove", "import", "export", "dump", "script", "check",
               "scrub", "salvage", "map", "generations", "resize",
-              "set-compression", "mount"}
+              "set-compression", "mount", "build"}
     same(set(verbs()), wanted)
     same(run(), run("--help"))
     has(run("--version"), "notafs 0.")

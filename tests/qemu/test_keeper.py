@@ -249,6 +249,27 @@ def test_refuses():
     same(host("-s", disk, "get", "a"), b"1")
 
 
+def test_expected_root():
+    """A guest starts from the tree that it was built for, and no other."""
+    os.mkdir("site")
+    with open("site/page", "w", encoding="utf-8") as file:
+        file.write("hello")
+    root = host("build", "--from", "site", "--size", "1m", "--out", "disk.img",
+                program=NOTAFS).decode().split()[1]
+    for cmdline, fits in [(f"expect-root={root}", True),
+                          (f"expect-root={'0' * 128}", False),
+                          (f"expect-root={root[:-1]}", False)]:
+        with Machine("disk.img", cmdline) as m:
+            same(m.until("^root ([0-9a-f]+)").group(1), root)
+            if fits:
+                m.until(MOUNTED)
+                same(m.ask("get page"), ["hello"])
+            else:
+                m.until("^error: opening the disk: ")
+                m.refused("get page")
+            m.quit()
+
+
 def test_full_disk():
     """A disk that is full says so, and goes on once there is room."""
     disk = blank(256 << 10)
