@@ -117,10 +117,10 @@ int image_serve(const struct image_mount *how)
     } else {
         err = serve(&session);
     }
-    image_view_close(&image);
     if (!image.readonly && image_sync(&image) != 0) {
         err = NF_EIO; /* told already */
     }
+    image_view_close(&image);
     image_deinit(&image);
     return err != 0;
 }

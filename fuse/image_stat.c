@@ -27,7 +27,8 @@ int image_stat_node(struct image *image, struct node *node, struct nf *nf,
                     struct nf_stat *ret)
 {
     char name[NAME_MAX + 1];
-    if (node->kind == NODE_GENERATIONS) {
+    if (node->kind == NODE_GENERATIONS ||
+        (node->kind == NODE_DIR && node->removed)) {
         memset(ret, 0, sizeof(*ret));
         ret->type = NF_TYPE_DIR;
         ret->id = node->id;

@@ -314,9 +314,6 @@ int store_top_child(struct store *store, struct snode *parent, const char *name,
     if (parent->kind == SNODE_ROOT) {
         return find_top(store, parent, name, ret);
     }
-    if (len > NAME_MAX) {
-        return ENAMETOOLONG;
-    }
     if (!decode(name, decoded, &decoded_len) ||
         memchr(decoded, '\0', decoded_len) != NULL) {
         return ENOENT;

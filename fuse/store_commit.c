@@ -235,8 +235,9 @@ static void clean(struct store *store, struct snode *top)
             if (node->n_open == 0) {
                 store_unload(store, node);
             }
-        } else {
-            node->stored = false; /* refresh finds out whether it is empty */
+        } else if (node->kind == SNODE_DIR) {
+            node->stored = true;
+            node->unsure = true; /* it may be empty */
         }
     }
 }

@@ -74,6 +74,7 @@ struct snode {
     uint64_t epoch;        /* of the branch, when tree and hash were right */
     struct pk_digest hash; /* stored contents */
     bool stored;           /* the tree of parent has it, as hash or tree says */
+    bool unsure;           /* refresh tells whether it is stored */
     char *origin; /* where the tree of head has it: steps, each ended by NUL;
                      NULL: where it is */
     size_t origin_len;

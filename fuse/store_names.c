@@ -96,9 +96,6 @@ static int add(fuse_req_t req, struct snode *dir, const char *name,
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     size_t len = strlen(name);
     struct snode *node;
-    if (len > NAME_MAX) {
-        return ENAMETOOLONG;
-    }
     int err = store_child(store, dir, name, len, &node);
     if (err != ENOENT) {
         return err == 0 ? EEXIST : err;
@@ -404,9 +401,6 @@ static int rename_child(struct store *store, struct snode *dirs[2],
 {
     struct snode *node;
     struct snode *target;
-    if (strlen(names[1]) > NAME_MAX) {
-        return ENAMETOOLONG;
-    }
     int err = store_child(store, dirs[0], names[0], strlen(names[0]), &node);
     if (err != 0) {
         return err;

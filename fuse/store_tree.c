@@ -123,9 +123,10 @@ static int take_in(struct store *store, struct snode *node,
         return err;
     }
     bool is_dir = node->kind == SNODE_DIR;
-    if (err != 0 && is_dir && !node->stored) {
+    if (err != 0 && is_dir && (!node->stored || node->unsure)) {
         pk_tree_free(node->tree);
         node->tree = NULL; /* empty: no tree has it */
+        node->stored = node->unsure = false;
         return 0;
     }
     if (err != 0 || (stat.kind == PK_NODE) != is_dir) {
@@ -135,6 +136,7 @@ static int take_in(struct store *store, struct snode *node,
         return NF_ESTALE;
     }
     node->stored = true;
+    node->unsure = false;
     if (is_dir) {
         return set_tree(store, node, place);
     }
@@ -169,8 +171,8 @@ int store_refresh(struct store *store, struct snode *node)
         if (old == node->branch->root) {
             err = set_tree(store, old, &place);
         } else if (old->origin == NULL &&
-                   (old->kind == SNODE_DIR ||
-                    (old->stored && old->kind == SNODE_FILE))) {
+                   (old->kind == SNODE_DIR || (old->stored && !old->written &&
+                                               old->kind == SNODE_FILE))) {
             (void)place_find(old, &place); /* takes no memory there */
             err = take_in(store, old, &place);
         }
@@ -220,6 +222,9 @@ static int find_stored(struct store *store, struct snode *parent,
 int store_child(struct store *store, struct snode *parent, const char *name,
                 size_t len, struct snode **ret)
 {
+    if (len > NAME_MAX) {
+        return ENAMETOOLONG;
+    }
     if (parent->kind != SNODE_DIR) {
         return store_top_child(store, parent, name, len, ret);
     }

@@ -6,7 +6,7 @@ import subprocess
 
 import mounts
 from mounts import sh
-from support import (NOTAFS, clean, data, dumped_files, dump_of, format_disk,
+from support import (Skip, clean, data, dumped_files, dump_of, format_disk,
                      has, make_tree, run, same, tree_of)
 
 
@@ -76,6 +76,34 @@ def test_copies():
         same(tree_of("mnt/copied"), tree_of("tree"))
         fails(errno.EROFS, write, "mnt/new", b"")
         fails(errno.EROFS, os.remove, "mnt/copied/" + os.listdir("tree")[0])
+
+
+def test_golden():
+    """Disks that OCaml Notafs wrote."""
+    shared = os.path.abspath(os.environ.get("NOTAFS_SHARED", os.path.join(
+        os.path.dirname(__file__), "../../../shared")))
+    golden = os.path.join(shared, "golden", "notafs")
+    if not os.path.isdir(golden):
+        if os.environ.get("NOTAFS_REQUIRE_SHARED"):
+            raise AssertionError("no " + golden)
+        raise Skip("no " + golden)
+    for name in ("p512-200k-basic", "p512-200k-many", "p1024-8m-churn",
+                 "p4096-8m-large", "p512-200k-basic-nocheck"):
+        sh("xz -dkc %s/%s.img.xz > disk.img" % (golden, name))
+        with open("%s/%s.dump.txt" % (golden, name), encoding="utf-8") as file:
+            wanted = sorted(line.strip() for line in file if " file " in line)
+        for options in ("ro", ""):
+            with mounts.image("disk.img", options):
+                same(dump_of("mnt"), wanted)
+        with mounts.image("disk.img") as mount:
+            free = os.statvfs("mnt")
+            same(free.f_blocks * free.f_frsize <= os.path.getsize("disk.img"),
+                 True)
+            write("mnt/a new file", data(3000, 1))
+            mount.unmount()
+        clean("disk.img")
+        same(run("cat", "-d", "disk.img", "a new file", text=False),
+             data(3000, 1))
 
 
 def test_git():
