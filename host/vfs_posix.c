@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "host/os_err.h"
@@ -383,6 +384,18 @@ static void posix_unlock(void *ctx, void *lock)
     free(held);
 }
 
+static int posix_space(void *ctx, uint64_t *ret_len)
+{
+    struct pk_vfs_posix *posix = ctx;
+    struct statvfs st;
+
+    if (fstatvfs(posix->root, &st) != 0) {
+        return posix_fail();
+    }
+    *ret_len = (uint64_t)st.f_bavail * st.f_frsize;
+    return 0;
+}
+
 static const struct pk_vfs_ops posix_ops = {
     .open = posix_open,
     .close = posix_close,
@@ -397,6 +410,7 @@ static const struct pk_vfs_ops posix_ops = {
     .commit = posix_sync,
     .lock = posix_lock,
     .unlock = posix_unlock,
+    .space = posix_space,
 };
 
 int pk_vfs_posix_open(const char *path, uint32_t flags,

@@ -360,6 +360,7 @@ void nf_stats(const struct nf *nf, struct nf_stats *ret)
                              ? nf->free_recorded
                              : (int64_t)ret->free_pages;
     ret->usable_pages = nf_space_usable(nf, false);
+    ret->waiting_pages = nf->views == NULL ? nf_space_held(nf) : 0;
     if (nf->format->queue_own != NULL) {
         ret->queue_pages = nf->format->queue_own(nf);
     }

@@ -64,6 +64,21 @@ static int gc_check_allowed(struct pk_store *store,
     return options->into == NULL ? 0 : pk_gc_export_check(store, options);
 }
 
+/* The offset behind what is in files. */
+static uint64_t gc_flushed(const struct pk_store *store)
+{
+    return pk_store_end(store) - store->suffix.pending.len;
+}
+
+/* The offset where the last chunk begins. */
+static uint64_t gc_last_chunk(const struct pk_store *store)
+{
+    const struct pk_suffix *suffix = &store->suffix;
+
+    return suffix->chunks[suffix->n_chunks - 1].soff +
+           store->control.suffix_start - store->control.dead;
+}
+
 /* Does the suffix stay where it is? When the target is before it, in a volume.
  * Upstream leaves a target that begins it there, too, which costs nothing but
  * its next archiving, so that this is not done with a lower layer. */
@@ -197,6 +212,22 @@ static int gc_open_volume(struct pk_gc *gc)
     return err;
 }
 
+/* What is newer than the target and has not been flushed comes into the new
+ * chunk: it need not hold fast all that is before it. */
+static int gc_flush(struct pk_gc *gc)
+{
+    struct pk_store *store = gc->store;
+    uint64_t at = nf_max_u64(gc->new_start, gc_flushed(store));
+    int err = 0;
+
+    if (gc->split && at > gc_last_chunk(store)) {
+        store->orphans = NF_NOWHERE; /* they are behind it */
+        err = pk_suffix_split(&store->suffix, at - store->control.suffix_start +
+                                                  store->control.dead);
+    }
+    return err == 0 ? pk_store_flush(store) : err;
+}
+
 /* One of a collection that failed late: if this one archives nothing, it would
  * take its place. */
 static int gc_remove_stage(struct pk_gc *gc)
@@ -217,14 +248,6 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
         err = pk_fail(&store->ctx, NF_EINVAL, NULL, NF_NOWHERE,
                       "commits to keep");
     }
-    if (err == 0 && (store->flags & PK_OPEN_WRITE) != 0) {
-        err = pk_store_flush(store);
-    }
-    if (err == 0 && options->split && !options->dry_run &&
-        options->into == NULL) {
-        err = pk_store_split(store);
-        err = err == NF_EC_EMPTY_CHUNK ? 0 : err; /* it has been */
-    }
     if (err != 0) {
         return err;
     }
@@ -236,17 +259,21 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     gc->store = store;
     gc->vfs = options->into != NULL ? options->into : store->vfs;
     gc->dry_run = options->dry_run;
-    gc->split = options->split;
+    gc->split = options->split && options->into == NULL;
     gc->generation = store->control.generation + 1;
     gc->late.ctx = &store->ctx;
     gc->keep = nf_calloc(&store->ctx.mem, options->n_keep, sizeof(uint64_t));
     gc->n_keep = options->n_keep;
     err = gc->keep == NULL ? pk_fail_mem(&store->ctx)
                            : gc_find_commits(gc, options);
+    if (err == 0 && !gc->dry_run && (store->flags & PK_OPEN_WRITE) != 0) {
+        err = gc_flush(gc);
+    }
     if (err == 0) {
         err = gc_alloc(gc, options->mem_len);
     }
-    if (err == 0 && !gc->dry_run && store->control.volume_num > 0) {
+    if (err == 0 && !gc->dry_run && options->into == NULL &&
+        store->control.volume_num > 0) {
         err = gc_remove_stage(gc);
     }
     gc->pass = gc_archives(gc) ? PK_PASS_ARCHIVE : PK_PASS_PREFIX;
@@ -476,8 +503,8 @@ static bool gc_frees_all(const struct pk_gc *gc, size_t n_dead)
 {
     return gc->dry_run && gc->split &&
            n_dead + 1 == gc->store->suffix.n_chunks &&
-           gc->new_start == pk_store_end(gc->store) &&
-           pk_suffix_chunk_end(&gc->store->suffix) > 0;
+           gc->new_start >= gc_flushed(gc->store) &&
+           gc->new_start > gc_last_chunk(gc->store);
 }
 
 static void gc_progress(const struct pk_gc *gc, struct pk_gc_stats *stats)
@@ -525,7 +552,7 @@ void pk_gc_stats_now(struct pk_gc *gc, struct pk_gc_stats *ret)
     stats.suffix_freed = store->suffix.chunks[n].soff;
     if (gc_frees_all(gc, n)) {
         stats.chunks_removed++;
-        stats.suffix_freed += pk_suffix_chunk_end(&store->suffix);
+        stats.suffix_freed += gc->new_start - gc_last_chunk(store);
     }
     if (store->prefix.ctx != NULL &&
         pk_sparse_extent(&gc->store->prefix, &records, &stats.prefix_freed) ==
@@ -596,9 +623,9 @@ int pk_gc_break_off(struct pk_gc *gc)
 static int gc_adopt(struct pk_gc *gc, const struct pk_vfs *vfs,
                     struct pk_gc_out *out, struct pk_sparse *ret)
 {
-    int err =
-        pk_sparse_adopt(&gc->store->ctx, vfs, out->data.name, out->mapping.name,
-                        out->samples, out->n_base + out->n, ret);
+    int err = pk_sparse_adopt(
+        &gc->store->ctx, vfs, out->data.name, out->mapping.name, out->samples,
+        out->n_base + out->n, out->data_base + out->bytes, ret);
 
     if (err == 0) {
         out->samples = NULL;

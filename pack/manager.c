@@ -188,6 +188,7 @@ int pk_store_begin(struct pk_store *store, const struct nf_env *env,
     store->lower_vfs = opts->lower;
     store->index_log_entries =
         opts->index_log_entries != 0 ? opts->index_log_entries : 2500000;
+    store->orphans = NF_NOWHERE;
     store->entry_buf = pk_buf_of(&store->ctx.mem);
     store->scratch = pk_buf_of(&store->ctx.mem);
     err = pk_scheme_init(&store->scheme, &opts->config, opts->hashes);
@@ -290,11 +291,37 @@ int pk_store_writable(struct pk_store *store)
     return 0;
 }
 
+/* What a commit that found no room has written goes into a chunk of its own:
+ * a collection at the commit before could free nothing of the chunk, and so
+ * there would be no room again. */
+static int store_part_orphans(struct pk_store *store)
+{
+    const struct pk_control *control = &store->control;
+    uint64_t from = store->orphans;
+    uint64_t flushed = pk_store_end(store) - store->suffix.pending.len;
+    int err = 0;
+
+    store->orphans = NF_NOWHERE;
+    if (from == NF_NOWHERE || from < flushed || from == pk_store_end(store) ||
+        control->status == PK_STATUS_V1_UPGRADED ||
+        control->status == PK_STATUS_NON_MINIMAL) {
+        return 0;
+    }
+    from = from - control->suffix_start + control->dead;
+    if (from > store->suffix.chunks[store->suffix.n_chunks - 1].soff) {
+        err = pk_suffix_split(&store->suffix, from);
+    }
+    return err;
+}
+
 int pk_store_write_out(struct pk_store *store)
 {
     struct pk_control control = store->control;
     int err = pk_store_writable(store);
 
+    if (err == 0) {
+        err = store_part_orphans(store);
+    }
     if (err == 0) {
         err = pk_dict_flush(&store->dict);
     }
@@ -353,7 +380,7 @@ int pk_store_split(struct pk_store *store)
             pk_fail(&store->ctx, NF_EC_EMPTY_CHUNK, NULL, NF_NOWHERE, "split");
     }
     if (err == 0) {
-        err = pk_suffix_split(&store->suffix);
+        err = pk_suffix_split(&store->suffix, pk_suffix_end(&store->suffix));
     }
     if (err != 0) {
         return err;

@@ -69,6 +69,10 @@ struct pk_store {
     struct pk_buf entry_buf; /* an entry being read */
     struct pk_buf scratch;   /* a pre-image or an entry being made */
     struct pk_gc *gc;        /* the collection that runs, or NULL */
+    uint64_t reserve;        /* bytes kept free for a collection */
+    uint64_t orphans;        /* offset of objects of a commit that found no
+                                room, to be flushed; or NF_NOWHERE */
+    uint64_t room;           /* bytes to append until room.c asks again */
     struct pk_trail *trail;  /* takes what is loaded, or NULL (proofs) */
     bool partial;            /* a proof's: some objects are hashes alone, */
     bool strayed;            /* and one of these was looked at */

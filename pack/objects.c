@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "notafs/platform/checked.h"
+#include "pack/room.h"
 #include "pack/trail.h"
 
 enum { OBJECT_FIRST_READ = 1024 };
@@ -491,6 +492,10 @@ int pk_object_append(struct pk_store *store, uint8_t kind,
     }
     if (out->len > INT32_MAX) {
         return pk_fail(&store->ctx, NF_EFBIG, NULL, NF_NOWHERE, "entry");
+    }
+    err = pk_room_take(store, out->len);
+    if (err != 0) {
+        return err;
     }
     binding.off = pk_store_end(store);
     binding.len = (uint32_t)out->len;

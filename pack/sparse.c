@@ -88,6 +88,7 @@ static int sparse_validate(struct pk_sparse *sparse)
             return err;
         }
     }
+    sparse->data_len = sparse->n_records > 0 ? poff : 0;
     if (poff > size) {
         return pk_fail_number(sparse->ctx, NF_EC_SHORT_FILE, sparse->data.name,
                               poff, size, "length");
@@ -137,7 +138,7 @@ int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
 
 int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                     const char *data_name, const char *mapping_name,
-                    uint64_t *samples, uint64_t n_records,
+                    uint64_t *samples, uint64_t n_records, uint64_t data_len,
                     struct pk_sparse *sparse)
 {
     int err;
@@ -152,6 +153,7 @@ int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
     if (err == 0) {
         sparse->samples = samples;
         sparse->n_records = n_records;
+        sparse->data_len = data_len;
     }
     return err;
 }

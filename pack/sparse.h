@@ -30,7 +30,8 @@ struct pk_sparse {
     struct pk_file mapping;
     uint64_t *samples;
     uint64_t n_records;
-    uint64_t page; /* which one is in records; NF_NOWHERE: none */
+    uint64_t data_len; /* bytes that they map, and where those end */
+    uint64_t page;     /* which one is in records; NF_NOWHERE: none */
     struct pk_range_record records[PK_SPARSE_PAGE_RECORDS];
 };
 
@@ -45,7 +46,7 @@ NF_MUST_USE int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
 NF_MUST_USE int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                                 const char *data_name, const char *mapping_name,
                                 uint64_t *samples, uint64_t n_records,
-                                struct pk_sparse *sparse);
+                                uint64_t data_len, struct pk_sparse *sparse);
 int pk_sparse_close(struct pk_sparse *sparse);
 
 /* How many records there are, and where in the data file the last one's bytes

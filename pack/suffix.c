@@ -216,32 +216,50 @@ int pk_suffix_append(struct pk_suffix *suffix, const uint8_t *p, size_t len)
     return 0;
 }
 
-int pk_suffix_flush(struct pk_suffix *suffix)
+/* Write the first len bytes of what is pending. */
+static int suffix_flush(struct pk_suffix *suffix, size_t len)
 {
     struct pk_chunk *last = suffix_last(suffix);
+    struct pk_buf *pending = &suffix->pending;
     int err;
 
-    if (suffix->pending.len == 0) {
+    if (len == 0) {
         return 0;
     }
-    err = pk_file_write(&last->file, last->header + last->len,
-                        suffix->pending.p, suffix->pending.len);
+    err = pk_file_write(&last->file, last->header + last->len, pending->p, len);
     if (err == 0) {
-        last->len += suffix->pending.len;
-        pk_buf_clear(&suffix->pending);
+        last->len += len;
+        pending->len -= len;
+        memmove(pending->p, pending->p + len, pending->len);
     }
     return err;
 }
 
-int pk_suffix_split(struct pk_suffix *suffix)
+int pk_suffix_flush(struct pk_suffix *suffix)
+{
+    return suffix_flush(suffix, suffix->pending.len);
+}
+
+int pk_suffix_split(struct pk_suffix *suffix, uint64_t soff)
 {
     struct pk_chunk *last = suffix_last(suffix);
-    struct pk_chunk fresh = {.soff = last->soff + last->len};
+    struct pk_chunk fresh = {.soff = soff};
     char name[PK_VFS_NAME_MAX + 1];
     struct pk_chunk *chunks;
+    uint64_t size = 0;
     int err;
 
-    nf_assert(suffix->pending.len == 0);
+    nf_assert(soff >= last->soff + last->len && soff <= pk_suffix_end(suffix));
+    err = suffix_flush(suffix, (size_t)(soff - last->soff - last->len));
+    if (err == 0) {
+        err = pk_file_size(&last->file, &size);
+    }
+    if (err == 0 && size > last->header + last->len) {
+        err = pk_file_truncate(&last->file, last->header + last->len);
+    }
+    if (err != 0) {
+        return err;
+    }
     pk_name(name, "store.", suffix->first + suffix->n_chunks, ".suffix");
     err = pk_file_open(suffix->ctx, suffix->vfs, name,
                        PK_VFS_WRITE | PK_VFS_CREATE | PK_VFS_TRUNCATE,

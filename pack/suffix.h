@@ -56,8 +56,10 @@ NF_MUST_USE int pk_suffix_append(struct pk_suffix *suffix, const uint8_t *p,
 /* Write what is pending; the caller orders it. */
 NF_MUST_USE int pk_suffix_flush(struct pk_suffix *suffix);
 
-/* Make a new, empty last chunk. The caller has flushed. */
-NF_MUST_USE int pk_suffix_split(struct pk_suffix *suffix);
+/* Make a new last chunk that begins at soff, which is in what is pending or at
+ * either end of it; what is before is written to the old one, and cut off what
+ * a failed write has left behind that. */
+NF_MUST_USE int pk_suffix_split(struct pk_suffix *suffix, uint64_t soff);
 
 /* The first n chunks, and not the last, are no part of it any more. */
 void pk_suffix_drop(struct pk_suffix *suffix, size_t n);

@@ -164,15 +164,17 @@ bool nf_is_dirty(const struct nf *nf);
 struct nf_stats {
     struct nf_disk disk;
     uint64_t generation;
-    uint64_t newest_seen;  /* of all numbers of generations on the disk: more
-                              than generation where the mount refused that one
-                              as damaged, or was to take an older one */
-    uint64_t page_count;   /* pages of the disk */
-    uint64_t free_pages;   /* used + free = page_count */
-    int64_t free_recorded; /* free pages as the generation counts them; OCaml
-                              Notafs does so wrongly */
-    uint64_t usable_pages; /* of the free ones, for changes right now: without
-                              the reserve and those that wait for a commit */
+    uint64_t newest_seen;   /* of all numbers of generations on the disk: more
+                               than generation where the mount refused that one
+                               as damaged, or was to take an older one */
+    uint64_t page_count;    /* pages of the disk */
+    uint64_t free_pages;    /* used + free = page_count */
+    int64_t free_recorded;  /* free pages as the generation counts them; OCaml
+                               Notafs does so wrongly */
+    uint64_t usable_pages;  /* of the free ones, for changes right now: without
+                               the reserve and those that wait for a commit */
+    uint64_t waiting_pages; /* of the free ones, those that a commit or two
+                               would make usable; 0 while a view is open */
     uint64_t queue_pages; /* used to remember the free ones, and free with them
                              in the end; 0 on mirage, which does not count */
     uint64_t files;

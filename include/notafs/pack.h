@@ -524,6 +524,42 @@ NF_MUST_USE int pk_keep_commits(struct pk_repo *repo,
                                 struct pk_digest **ret_commits, size_t *ret_n);
 void pk_keep_free(struct pk_repo *repo, struct pk_digest *commits, size_t n);
 
+/*
+ * Leave so many bytes of the medium alone, for a collection: commits then fail
+ * with NF_ENOSPC before the medium is full, and pk_gc_start and what follows
+ * may use the rest. PK_RESERVE_AUTO: as many as pk_gc_need says, which grows
+ * with the store. 0, as at first: none. Where the back end does not know how
+ * much room there is, nothing is reserved.
+ */
+#define PK_RESERVE_AUTO UINT64_MAX
+void pk_repo_reserve(struct pk_repo *repo, uint64_t len);
+
+/* Bytes that a collection can take at most beside what is there, which is when
+ * all is live. A dry run tells how many it would be. */
+uint64_t pk_gc_need(const struct pk_repo *repo);
+
+/* A store that looks after itself: when to collect, and what to keep. */
+struct pk_gc_policy {
+    struct pk_keep keep;
+    uint64_t free_len; /* begin when commits can write less than that */
+    size_t mem_len;    /* as in struct pk_gc_options */
+};
+
+/*
+ * Do what is due: begin a collection (pk_gc_options.split) when there is little
+ * room left, go on with the one that runs by a step of budget bytes, finish it.
+ * To be called after commits, and when there is nothing else to do.
+ *
+ * 1: one is under way; 0: none, ret_stats, where not NULL, tells of one that
+ * was finished just now by phase PK_GC_READY, otherwise PK_GC_NONE.
+ *
+ * Errors: those of pk_gc_start, pk_gc_step, pk_gc_finish; that there is no
+ *         newer commit than at the last collection is none.
+ */
+NF_MUST_USE int pk_gc_tend(struct pk_repo *repo,
+                           const struct pk_gc_policy *policy, uint64_t budget,
+                           struct pk_gc_stats *ret_stats);
+
 /* Begin a new, empty volume of the lower layer; the last one is complete then.
  * Errors: NF_EROFS, NF_EC_NO_LOWER, NF_EC_GC_RUNNING, NF_EC_EMPTY_VOLUME. */
 NF_MUST_USE int pk_repo_add_volume(struct pk_repo *repo);

@@ -60,6 +60,7 @@ typedef int (*pk_vfs_list_fn)(void *arg, const char *step, uint64_t len);
  * remove:   NF_ENOENT when there is none.
  * list:     the files directly in a folder ("" is the root), in any order; an
  *           absent folder has none. fn must not change the folder.
+ * space:    about how many bytes can be written. NULL: that is not known.
  * lock:     an exclusive lock that other users of the same storage see, until
  *           unlock or the end of the process; NF_EBUSY when it is held. The
  *           file name is created if there is none.
@@ -80,6 +81,7 @@ struct pk_vfs_ops {
     int (*commit)(void *ctx);
     int (*lock)(void *ctx, const char *name, void **ret_lock);
     void (*unlock)(void *ctx, void *lock);
+    int (*space)(void *ctx, uint64_t *ret_len);
 };
 
 /* A back end, open. The table and ctx must outlive every user. */

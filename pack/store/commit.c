@@ -145,6 +145,7 @@ int pk_commit_make(struct pk_tree *tree, const struct pk_digest *parents,
     struct nf_mem *mem = &repo->store.ctx.mem;
     struct pk_digest *hashes;
     struct pk_addr *addrs;
+    uint64_t from = pk_store_end(&repo->store);
     int err = pk_store_writable(&repo->store);
 
     if (err != 0) {
@@ -163,6 +164,9 @@ int pk_commit_make(struct pk_tree *tree, const struct pk_digest *parents,
     if (err == 0) {
         err = commit_append(repo, tree->root, hashes, addrs, n_parents, info,
                             ret_hash);
+    }
+    if (err == NF_ENOSPC && repo->store.orphans == NF_NOWHERE) {
+        repo->store.orphans = from;
     }
     nf_free(mem, addrs, addrs == NULL ? 0 : (n_parents + 1) * sizeof(*addrs));
     nf_free(mem, hashes,

@@ -333,6 +333,22 @@ static void vfs_unlock(void *ctx, void *lock)
     nf_free(&vfs->mem, lock, sizeof(struct lock));
 }
 
+/* What waits for a commit is made usable by the first change after one, if it
+ * is the larger part; and a page in sixteen goes to the ropes. */
+static int vfs_space(void *ctx, uint64_t *ret_len)
+{
+    struct pk_vfs_notafs *vfs = ctx;
+    struct nf_stats stats;
+    uint64_t pages;
+    nf_stats(vfs->nf, &stats);
+    pages = stats.usable_pages;
+    if (!nf_is_dirty(vfs->nf) && stats.waiting_pages > pages) {
+        pages += stats.waiting_pages;
+    }
+    *ret_len = (pages - pages / 16) * stats.disk.page_size;
+    return 0;
+}
+
 static const struct pk_vfs_ops ops = {
     .open = vfs_open,
     .close = vfs_close,
@@ -347,6 +363,7 @@ static const struct pk_vfs_ops ops = {
     .commit = vfs_commit,
     .lock = vfs_lock,
     .unlock = vfs_unlock,
+    .space = vfs_space,
 };
 
 /* ---- Opening -------------------------------------------------------- */
