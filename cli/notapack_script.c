@@ -204,8 +204,8 @@ static int script_hash(struct script *s, const char *text,
     return np_hash_parse(&s->store, text, ret) ? 0 : NF_EC_NO_COMMIT;
 }
 
-/* A parent is a commit that is there. */
-static int script_parent(struct script *s, const char *text,
+/* The hash of a commit that is there. */
+static int script_commit(struct script *s, const char *text,
                          struct pk_digest *ret)
 {
     struct pk_commit *commit = NULL;
@@ -232,7 +232,7 @@ static int do_commit(struct script *s, char **words, int n)
         return script_refuse(s, "commit needs a date, author and message");
     }
     for (int i = 5; i < n && err == 0; i++) {
-        err = script_parent(s, words[i], &parents[n_parents++]);
+        err = script_commit(s, words[i], &parents[n_parents++]);
     }
     if (n == 5 && s->has_head) {
         parents[n_parents++] = s->head;
@@ -289,7 +289,7 @@ static int do_checkout_branch(struct script *s, char *name)
 static int do_setbranch(struct script *s, char *name, const char *text)
 {
     struct pk_digest hash;
-    int err = script_hash(s, text, &hash);
+    int err = script_commit(s, text, &hash);
 
     return err == 0 ? pk_branch_set(s->store.repo, script_text(name), &hash)
                     : err;
