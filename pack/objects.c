@@ -456,8 +456,8 @@ int pk_object_known(struct pk_store *store, uint8_t kind,
     if (err == NF_EC_INDEX || err == NF_EC_COLLECTED) {
         return NF_EC_NO_OBJECT; /* lost in a crash, or collected: once more */
     }
-    if (err == 0 && found != kind && (kind == 'R' || kind == 'O')) {
-        return NF_EC_NO_OBJECT; /* a root that equals a child */
+    if (err == 0 && found != kind && kind != 'D') {
+        return NF_EC_NO_OBJECT; /* of another kind, with the same hash */
     }
     if (err == 0) {
         *ret_off = off;
