@@ -129,7 +129,7 @@ static int log_grow_slots(struct pk_index *index)
 }
 
 /* Enter the last n entries of the log into the slots. */
-static int log_enter(struct pk_index *index, size_t n)
+int pk_index_enter(struct pk_index *index, size_t n)
 {
     struct pk_index_log *log = &index->log;
     size_t end = log->entries.len / index->entry_len;
@@ -180,7 +180,7 @@ static int log_read(struct pk_index *index, struct pk_file *file, uint64_t from,
     err =
         pk_file_read(file, PK_INDEX_HEADER_LEN + from, p, (size_t)(to - from));
     if (err == 0) {
-        err = log_enter(index, (size_t)(to - from) / index->entry_len);
+        err = pk_index_enter(index, (size_t)(to - from) / index->entry_len);
     }
     if (err != 0) {
         entries->len = before;
@@ -208,9 +208,8 @@ int pk_index_create(struct pk_ctx *ctx, const struct pk_vfs *vfs)
 }
 
 /* Open one file if it exists and read its header. */
-static int index_open_file(struct pk_index *index, const char *name,
-                           uint32_t flags, struct pk_file *file,
-                           struct pk_index_header *header)
+int pk_index_open_file(struct pk_index *index, const char *name, uint32_t flags,
+                       struct pk_file *file, struct pk_index_header *header)
 {
     int err = pk_file_open(index->ctx, index->vfs, name, flags, file);
 
@@ -227,13 +226,13 @@ static int index_take_async(struct pk_index *index)
 {
     struct pk_file file = {0};
     struct pk_index_header header;
-    int err = index_open_file(index, index_async_name, 0, &file, &header);
+    int err = pk_index_open_file(index, index_async_name, 0, &file, &header);
 
     if (err == 0 && file.handle != NULL) {
         err = log_read(index, &file, 0, header.len);
     }
     (void)pk_file_close(&file); /* only read */
-    if (err == 0 && index->write && file.name[0] != '\0') {
+    if (err == 0 && file.name[0] != '\0') {
         err = pk_index_flush(index);
         if (err == 0) {
             err = pk_file_order(index->ctx, index->vfs);
@@ -247,13 +246,12 @@ static int index_take_async(struct pk_index *index)
 
 static int index_load(struct pk_index *index)
 {
-    uint32_t flags = index->write ? PK_VFS_WRITE : 0u;
-    int err = index_open_file(index, index_data_name, 0, &index->data_file,
-                              &index->data_header);
+    int err = pk_index_open_file(index, index_data_name, 0, &index->data_file,
+                                 &index->data_header);
 
     if (err == 0) {
-        err = index_open_file(index, index_log_name, flags, &index->log_file,
-                              &index->log_header);
+        err = pk_index_open_file(index, index_log_name, PK_VFS_WRITE,
+                                 &index->log_file, &index->log_header);
     }
     if (err == 0 && index->log_file.handle != NULL) {
         if (index->log_header.fan_len != 0) {
@@ -345,20 +343,33 @@ int pk_index_replace(struct pk_index *index)
     return err == 0 ? pk_index_flush(index) : err;
 }
 
+/* A reader's first look. */
+static int index_read(struct pk_index *index)
+{
+    struct pk_index_news news;
+    int err = pk_index_look(index, &news);
+
+    if (err == 0) {
+        err = pk_index_adopt(index, &news);
+        pk_index_news_deinit(&news);
+    }
+    return err;
+}
+
 int pk_index_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, size_t hash_len,
                   uint64_t max_entries, bool write, struct pk_index *index)
 {
+    struct pk_file file = {0};
     int err = pk_index_open_empty(ctx, vfs, hash_len, max_entries, index);
 
     index->write = write;
-    if (err == 0 && write) {
-        struct pk_file file = {0};
-
-        err = pk_file_open(ctx, vfs, index_log_name, 0, &file);
-        (void)pk_file_close(&file); /* only to see whether it is there */
-        if (err == NF_ENOENT) {
-            err = pk_index_create(ctx, vfs);
-        }
+    if (err != 0 || !write) {
+        return err == 0 ? index_read(index) : err;
+    }
+    err = pk_file_open(ctx, vfs, index_log_name, 0, &file);
+    (void)pk_file_close(&file); /* only to see whether it is there */
+    if (err == NF_ENOENT) {
+        err = pk_index_create(ctx, vfs);
     }
     return err == 0 ? index_load(index) : err;
 }
@@ -378,21 +389,6 @@ int pk_index_close(struct pk_index *index)
     err2 = pk_file_close(&index->data_file);
     index->ctx = NULL;
     return err == 0 ? err2 : err;
-}
-
-int pk_index_reload(struct pk_index *index)
-{
-    struct pk_index fresh;
-    int err = pk_index_open(index->ctx, index->vfs, index->hash_len,
-                            index->max_entries, false, &fresh);
-
-    if (err != 0) {
-        (void)pk_index_close(&fresh); /* the first error counts */
-        return err;
-    }
-    err = pk_index_close(index);
-    *index = fresh;
-    return err;
 }
 
 /* ----------------------------------------------------------------- look up */
@@ -546,7 +542,7 @@ int pk_index_add(struct pk_index *index, const struct pk_binding *binding)
     pk_put_be64(entries, binding->off);
     pk_put_be32(entries, binding->len);
     pk_put_u8(entries, binding->kind);
-    err = entries->failed ? pk_fail_mem(index->ctx) : log_enter(index, 1);
+    err = entries->failed ? pk_fail_mem(index->ctx) : pk_index_enter(index, 1);
     if (err != 0) {
         entries->failed = false;
         entries->len = before;

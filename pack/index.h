@@ -57,17 +57,31 @@ struct pk_index {
     struct pk_index_log log;
     struct pk_file data_file;
     struct pk_index_header data_header;
+    bool had_async; /* the log in memory has entries of log_async, too */
 };
 
-/* Open; for writing, make what is missing and take in log_async. The caller
- * holds the lock. Errors: NF_EC_INDEX. */
+/* What a reader finds in the files that it has not yet seen. */
+struct pk_index_news {
+    struct pk_file log_file;
+    struct pk_file data_file;
+    struct pk_index_header log_header;
+    struct pk_index_header data_header;
+    struct pk_buf entries; /* of the log */
+    bool whole;            /* all of them, in place of those at hand */
+    bool has_async;
+    uint64_t async_len;
+};
+
+/* Open; for writing, make what is missing and take in log_async, the caller
+ * holding the lock. Errors: NF_EC_INDEX. */
 NF_MUST_USE int pk_index_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                               size_t hash_len, uint64_t max_entries, bool write,
                               struct pk_index *index);
 int pk_index_close(struct pk_index *index);
 
-/* An index that is empty and in memory alone, for pk_index_add; in the end
- * pk_index_replace puts it in place of the one there is. */
+/* An index that is empty and in memory alone: for pk_index_add, and in the end
+ * pk_index_replace puts it in place of the one there is; or for a reader's
+ * first look. */
 NF_MUST_USE int pk_index_open_empty(struct pk_ctx *ctx,
                                     const struct pk_vfs *vfs, size_t hash_len,
                                     uint64_t max_entries,
@@ -93,15 +107,24 @@ NF_MUST_USE int pk_index_flush(struct pk_index *index);
 /* Merge the log into data. All entries are flushed. */
 NF_MUST_USE int pk_index_merge(struct pk_index *index);
 
-/* A reader: read what is new. */
-NF_MUST_USE int pk_index_reload(struct pk_index *index);
+/* A reader: look what is new, and take it in once all that it refers to is at
+ * hand. After a look that went well, adopted or not, deinit. */
+NF_MUST_USE int pk_index_look(struct pk_index *index,
+                              struct pk_index_news *news);
+NF_MUST_USE int pk_index_adopt(struct pk_index *index,
+                               struct pk_index_news *news);
+void pk_index_news_deinit(struct pk_index_news *news);
 
 /* Every binding once: those of data, then the log's. */
 typedef int (*pk_binding_fn)(void *arg, const struct pk_binding *binding);
 NF_MUST_USE int pk_index_each(struct pk_index *index, pk_binding_fn fn,
                               void *arg);
 
-/* Parts, for index_merge.c and tests. */
+/* Parts, for index_merge.c, index_news.c and tests. */
+NF_MUST_USE int pk_index_open_file(struct pk_index *index, const char *name,
+                                   uint32_t flags, struct pk_file *file,
+                                   struct pk_index_header *header);
+NF_MUST_USE int pk_index_enter(struct pk_index *index, size_t n);
 NF_MUST_USE int pk_index_header_read(struct pk_file *file, size_t entry_len,
                                      struct pk_index_header *ret);
 void pk_index_header_encode(const struct pk_index_header *header,

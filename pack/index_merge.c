@@ -33,6 +33,7 @@ struct merge {
     uint8_t *old;   /* entries of data, read ahead */
     uint64_t old_first;
     uint64_t old_n;
+    uint32_t old_key; /* of the last one */
 };
 
 static int merge_compare(const void *arg, uint32_t a, uint32_t b)
@@ -93,6 +94,28 @@ static int merge_old(struct merge *m, uint64_t i, const uint8_t **ret)
     return err;
 }
 
+/* The same, of one after the other: data that is out of order would hide
+ * entries from every look-up, and a merge would make it permanent. */
+static int merge_old_next(struct merge *m, uint64_t i, const uint8_t **ret)
+{
+    struct pk_index *index = m->index;
+    int err = merge_old(m, i, ret);
+    uint32_t key;
+
+    if (err != 0) {
+        return err;
+    }
+    key = pk_index_key(index, *ret);
+    if (key < m->old_key) {
+        return pk_fail(index->ctx, NF_EC_INDEX, index->data_file.name,
+                       PK_INDEX_HEADER_LEN + index->data_header.fan_len +
+                           i * index->entry_len,
+                       "order of entries");
+    }
+    m->old_key = key;
+    return 0;
+}
+
 /* The two sorted sequences into one; of equal hashes the log's last counts. */
 static int merge_entries(struct merge *m)
 {
@@ -109,7 +132,7 @@ static int merge_entries(struct merge *m)
         int c = 1;
 
         if (i < n_old) {
-            err = merge_old(m, i, &old);
+            err = merge_old_next(m, i, &old);
             if (err != 0) {
                 break;
             }

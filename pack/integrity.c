@@ -412,11 +412,20 @@ static int check_entry(void *arg, const struct pk_binding *binding)
 {
     struct pk_checker *checker = arg;
     struct pk_store *store = checker->store;
+    struct pk_binding found;
     struct pk_head head;
-    int err = NF_EC_NO_OBJECT;
+    int err = pk_index_find(&store->index, &binding->hash, &found);
     bool equal;
 
     checker->stats.bindings++;
+    if (err == NF_EC_NO_OBJECT || err == NF_EC_INDEX) {
+        return check_tell(checker, NF_EC_INDEX, "index/data", binding->off,
+                          "entry that look-ups do not find");
+    }
+    if (err != 0) {
+        return check_failed(checker, err, binding->off);
+    }
+    err = NF_EC_NO_OBJECT;
     if (binding->off <= PK_INT63_MAX) {
         err = pk_object_head(store, binding->off, &head);
     }

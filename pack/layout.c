@@ -219,13 +219,13 @@ static int clean_volume(struct pk_store *store, uint64_t volume)
     return err == 0 ? 1 : err;
 }
 
-int pk_layout_is_halfway(struct pk_store *store)
+int pk_layout_is_halfway(struct pk_store *store,
+                         const struct pk_control *control)
 {
     struct pk_file file = {0};
     int err;
 
-    if (store->control.status != PK_STATUS_V1_UPGRADED ||
-        store->control.chunk_start != 0) {
+    if (control->status != PK_STATUS_V1_UPGRADED || control->chunk_start != 0) {
         return 0;
     }
     err = pk_file_open(&store->ctx, store->vfs, chunk0_name, 0, &file);
@@ -236,7 +236,7 @@ int pk_layout_is_halfway(struct pk_store *store)
 int pk_layout_clean(struct pk_store *store)
 {
     struct clean_find find = {&store->control, {0}};
-    int err = pk_layout_is_halfway(store);
+    int err = pk_layout_is_halfway(store, &store->control);
 
     if (err > 0) {
         err = pk_file_rename(&store->ctx, store->vfs, pack_name, chunk0_name);

@@ -16,7 +16,8 @@ NF_MUST_USE int pk_layout_migrate(struct pk_store *store,
 
 /* 1: a migration broke off when all but the new name of store.pack was there;
  * 0: it did not. */
-NF_MUST_USE int pk_layout_is_halfway(struct pk_store *store);
+NF_MUST_USE int pk_layout_is_halfway(struct pk_store *store,
+                                     const struct pk_control *control);
 
 /* Make an empty store and set store->control (spec 7.2). */
 NF_MUST_USE int pk_layout_create(struct pk_store *store);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Opening, creating, flushing and reloading the files of a store (spec 7).
+ * Opening, creating and flushing the files of a store (spec 7); reload.c has
+ * what readers do.
  *
  * The order of a flush is that of durability: bytes of the dictionary and the
  * suffix; the control file, which makes them part of the store; the index,
@@ -73,11 +74,13 @@ static int store_check_strategy(struct pk_store *store)
     return 0;
 }
 
-static int store_open_prefix(struct pk_store *store)
+int pk_store_open_prefix(struct pk_store *store,
+                         const struct pk_control *control,
+                         struct pk_sparse *prefix)
 {
     char data[PK_VFS_NAME_MAX + 1];
     char mapping[PK_VFS_NAME_MAX + 1];
-    uint64_t generation = store->control.generation;
+    uint64_t generation = control->generation;
 
     if (generation == 0) {
         return 0;
@@ -85,7 +88,7 @@ static int store_open_prefix(struct pk_store *store)
     pk_name(data, "store.", generation, ".prefix");
     pk_name(mapping, "store.", generation, ".mapping");
     return pk_sparse_open(&store->ctx, store->vfs, data, mapping,
-                          store->control.mapping_end, &store->prefix);
+                          control->mapping_end, prefix);
 }
 
 static bool store_is_writer(const struct pk_store *store)
@@ -96,50 +99,49 @@ static bool store_is_writer(const struct pk_store *store)
 int pk_store_open_pack(struct pk_store *store)
 {
     const struct pk_control *control = &store->control;
-    bool write = store_is_writer(store);
     uint64_t header = control->status == PK_STATUS_V1_UPGRADED ? 16 : 0;
-    int halfway = write ? 0 : pk_layout_is_halfway(store);
-    int err;
+    int err = pk_suffix_open(&store->ctx, store->vfs, control, false, true,
+                             &store->suffix);
 
-    if (halfway < 0) {
-        return halfway;
-    }
-    err = pk_suffix_open(&store->ctx, store->vfs, control,
-                         store->legacy || halfway > 0, write, &store->suffix);
     if (err == 0) {
-        err = store_open_prefix(store);
+        err = pk_store_open_prefix(store, control, &store->prefix);
     }
     if (err == 0) {
         err = pk_dict_open(&store->ctx, store->vfs, header, control->dict_end,
-                           write, &store->dict);
+                           true, &store->dict);
     }
     if (err == 0) {
         err = pk_lower_open(&store->ctx, store->lower_vfs, control->volume_num,
                             control->generation, &store->lower);
     }
-    if (err == 0 && store_is_writer(store) && store->lower.n_volumes > 0) {
+    if (err == 0 && store->lower.n_volumes > 0) {
         err = pk_lower_trim(&store->lower, store->lower.n_volumes - 1);
     }
     return err;
 }
 
+int pk_store_read_layout(struct pk_store *store, struct pk_control *ret_control,
+                         bool *ret_legacy)
+{
+    int err = control_read(store, ret_control);
+
+    *ret_legacy = err == NF_ENOENT;
+    return err == NF_ENOENT ? pk_layout_legacy(store, ret_control) : err;
+}
+
+/* For writing: old layouts are migrated, an absent store is made. */
 static int store_find_layout(struct pk_store *store)
 {
-    bool write = store_is_writer(store);
-    int err = control_read(store, &store->control);
+    bool legacy = false;
+    int err = pk_store_read_layout(store, &store->control, &legacy);
 
-    if (err == NF_ENOENT) {
-        err = pk_layout_legacy(store, &store->control);
-        if (err == 0 && write && (store->flags & PK_OPEN_NO_MIGRATE) != 0) {
-            err = pk_fail(&store->ctx, NF_EC_MIGRATION, "store.pack",
-                          NF_NOWHERE, "V1 or V2 store");
-        } else if (err == 0 && write) {
-            err = pk_layout_migrate(store, &store->control);
-        } else if (err == 0) {
-            store->legacy = true;
-        }
+    if (err == 0 && legacy) {
+        err = (store->flags & PK_OPEN_NO_MIGRATE) != 0
+                  ? pk_fail(&store->ctx, NF_EC_MIGRATION, "store.pack",
+                            NF_NOWHERE, "V1 or V2 store")
+                  : pk_layout_migrate(store, &store->control);
     }
-    if (err == NF_EC_LAYOUT && write && (store->flags & PK_OPEN_CREATE) != 0) {
+    if (err == NF_EC_LAYOUT && (store->flags & PK_OPEN_CREATE) != 0) {
         err = pk_layout_create(store);
     }
     return err;
@@ -213,11 +215,26 @@ int pk_store_open_control(struct pk_store *store)
 {
     int err = store_find_layout(store);
 
-    if (err == 0 && store_is_writer(store)) {
+    if (err == 0) {
         err = store_check_strategy(store);
     }
-    if (err == 0 && store_is_writer(store)) {
-        err = pk_layout_clean(store);
+    return err == 0 ? pk_layout_clean(store) : err;
+}
+
+static int store_open_writer(struct pk_store *store)
+{
+    int err = pk_store_open_control(store);
+
+    if (err == 0) {
+        err = pk_store_open_pack(store);
+    }
+    if (err == 0) {
+        err = pk_index_open(&store->ctx, store->vfs, store->scheme.hash_len,
+                            store->index_log_entries, true, &store->index);
+    }
+    if (err == 0) {
+        err = pk_branches_open(&store->ctx, store->vfs, store->scheme.hash_len,
+                               &store->branches);
     }
     return err;
 }
@@ -227,22 +244,11 @@ int pk_store_open(struct pk_store *store, const struct nf_env *env,
 {
     int err = pk_store_begin(store, env, opts);
 
-    if (err == 0) {
-        err = pk_store_open_control(store);
+    if (err != 0) {
+        return err;
     }
-    if (err == 0) {
-        err = pk_store_open_pack(store);
-    }
-    if (err == 0) {
-        err = pk_index_open(&store->ctx, store->vfs, store->scheme.hash_len,
-                            store->index_log_entries, store_is_writer(store),
-                            &store->index);
-    }
-    if (err == 0) {
-        err = pk_branches_open(&store->ctx, store->vfs, store->scheme.hash_len,
-                               &store->branches);
-    }
-    return err;
+    return store_is_writer(store) ? store_open_writer(store)
+                                  : pk_store_open_beside(store);
 }
 
 int pk_store_close(struct pk_store *store)
@@ -277,7 +283,7 @@ int pk_store_close(struct pk_store *store)
     return err;
 }
 
-/* ----------------------------------------------------------- flush, reload */
+/* ------------------------------------------------------------------- flush */
 
 int pk_store_writable(struct pk_store *store)
 {
@@ -426,68 +432,6 @@ int pk_store_add_volume(struct pk_store *store)
         store->dirty = err != 0;
     } else {
         store->lower.n_volumes--;
-    }
-    return err;
-}
-
-/* What the control says anew about the chunks, prefix and volumes. */
-static int reload_files(struct pk_store *store,
-                        const struct pk_control *control)
-{
-    struct pk_control old = store->control;
-    int err = 0;
-
-    store->control = *control;
-    if (control->chunk_start != old.chunk_start ||
-        control->chunk_num != old.chunk_num) {
-        (void)pk_suffix_close(&store->suffix); /* only read */
-        err = pk_suffix_open(&store->ctx, store->vfs, control, false, false,
-                             &store->suffix);
-    } else {
-        err = pk_suffix_extend(&store->suffix, control->chunk_end);
-    }
-    if (control->generation != old.generation) {
-        pk_cache_forget(store);
-    }
-    if (err == 0 && control->generation != old.generation) {
-        (void)pk_sparse_close(&store->prefix); /* only read */
-        err = store_open_prefix(store);
-    }
-    if (err == 0 && (control->volume_num != old.volume_num ||
-                     control->generation != old.generation)) {
-        (void)pk_lower_close(&store->lower); /* only read */
-        err = pk_lower_open(&store->ctx, store->lower_vfs, control->volume_num,
-                            control->generation, &store->lower);
-    }
-    if (err == 0) {
-        err = pk_dict_extend(&store->dict, control->dict_end);
-    }
-    return err;
-}
-
-int pk_store_reload(struct pk_store *store)
-{
-    struct pk_control control;
-    int err = pk_index_reload(&store->index);
-
-    if (err == 0 && !store->legacy) {
-        err = control_read(store, &control);
-        if (err == 0 && !pk_control_equal(&control, &store->control)) {
-            pk_store_drop_lines(store);
-            err = reload_files(store, &control);
-        }
-    }
-    if (err == 0) {
-        struct pk_branches fresh;
-
-        err = pk_branches_open(&store->ctx, store->vfs, store->scheme.hash_len,
-                               &fresh);
-        if (err != 0) {
-            pk_branches_close(&fresh);
-            return err;
-        }
-        pk_branches_close(&store->branches);
-        store->branches = fresh;
     }
     return err;
 }

@@ -85,12 +85,25 @@ NF_MUST_USE int pk_store_open(struct pk_store *store, const struct nf_env *env,
                               const struct pk_open *opts);
 int pk_store_close(struct pk_store *store);
 
-/* The parts of pk_store_open, in order: memory and the lock; which files there
- * are; all of them but index and branches. */
+/* The parts of pk_store_open for writing, in order: memory and the lock; which
+ * files there are; all of them but index and branches. For reading: after the
+ * first, all (reload.c). */
 NF_MUST_USE int pk_store_begin(struct pk_store *store, const struct nf_env *env,
                                const struct pk_open *opts);
 NF_MUST_USE int pk_store_open_control(struct pk_store *store);
 NF_MUST_USE int pk_store_open_pack(struct pk_store *store);
+NF_MUST_USE int pk_store_open_beside(struct pk_store *store);
+
+/* The control file, or what stands for it in a V1 or V2 store. Errors:
+ * NF_EC_LAYOUT: there is no store. */
+NF_MUST_USE int pk_store_read_layout(struct pk_store *store,
+                                     struct pk_control *ret_control,
+                                     bool *ret_legacy);
+
+/* The prefix that control tells of, if it does. */
+NF_MUST_USE int pk_store_open_prefix(struct pk_store *store,
+                                     const struct pk_control *control,
+                                     struct pk_sparse *prefix);
 
 /* Errors: NF_EROFS; NF_EC_TXN_FAILED: a sync failed before. */
 NF_MUST_USE int pk_store_writable(struct pk_store *store);
@@ -103,8 +116,7 @@ NF_MUST_USE int pk_store_flush(struct pk_store *store);
 NF_MUST_USE int pk_store_write_out(struct pk_store *store);
 NF_MUST_USE int pk_store_commit(struct pk_store *store);
 
-/* A reader: take in what the writer flushed: the index first, so that every
- * hash that it knows has its data. */
+/* A reader: take in what the writer flushed. On error it is as it was. */
 NF_MUST_USE int pk_store_reload(struct pk_store *store);
 
 NF_MUST_USE int pk_store_split(struct pk_store *store);
