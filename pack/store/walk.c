@@ -33,27 +33,22 @@ struct walk {
 static int walk_grow(struct walk *w)
 {
     struct nf_mem *mem = &w->repo->store.ctx.mem;
-    size_t cap = w->cap == 0 ? 16 : w->cap * 2;
-    struct walk_level *levels;
-    struct pk_slice *steps;
+    const size_t cap = w->cap == 0 ? 16 : w->cap * 2;
+    struct walk_level *levels = nf_calloc(mem, cap, sizeof(*levels));
+    struct pk_slice *steps = nf_calloc(mem, cap, sizeof(*steps));
 
-    levels = nf_realloc(mem, w->levels, w->cap * sizeof(*levels),
-                        cap * sizeof(*levels));
-    if (levels == NULL) {
-        return pk_fail_mem(&w->repo->store.ctx);
-    }
-    w->levels = levels;
-    steps = nf_calloc(mem, cap, sizeof(*steps));
-    if (steps == NULL) {
-        /* levels is larger than cap says: give the rest back. */
-        w->levels = nf_realloc(mem, levels, cap * sizeof(*levels),
-                               w->cap * sizeof(*levels));
+    if (levels == NULL || steps == NULL) {
+        nf_free(mem, levels, levels == NULL ? 0 : cap * sizeof(*levels));
+        nf_free(mem, steps, steps == NULL ? 0 : cap * sizeof(*steps));
         return pk_fail_mem(&w->repo->store.ctx);
     }
     if (w->cap > 0) {
+        memcpy(levels, w->levels, w->cap * sizeof(*levels));
         memcpy(steps, w->steps, w->cap * sizeof(*steps));
     }
+    nf_free(mem, w->levels, w->cap * sizeof(*levels));
     nf_free(mem, w->steps, w->cap * sizeof(*steps));
+    w->levels = levels;
     w->steps = steps;
     w->cap = cap;
     return 0;

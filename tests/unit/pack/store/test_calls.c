@@ -794,7 +794,9 @@ static void try_all(bool memory)
         uint64_t n = 1;
 
         while (try_call(call, &stores[call->files], &made[call->files], memory,
-                        n, n % 5 == 0)) {
+                        n, false) &&
+               try_call(call, &stores[call->files], &made[call->files], memory,
+                        n, true)) {
             n++;
         }
         printf("%s: %llu\n", call->name, (unsigned long long)n - 1);
