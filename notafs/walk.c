@@ -198,7 +198,7 @@ static uint32_t visit_children(struct nf_walk *walk, struct nf_walk_node *node,
     struct nf *nf = walk->nf;
     uint32_t count = nf->format->ptr_count(nf, (enum nf_kind)node->kind, page);
     uint32_t n = 0;
-    while (node->next < count && n < NF_WALK_BATCH) {
+    while (node->next < count && n < walk->batch_max) {
         struct nf_walk_node child;
         if (!nf->format->walk_child(walk, node, page, node->next, &child)) {
             node->next++;
@@ -382,6 +382,17 @@ static int next_phase(struct nf_walk *walk, uint64_t *budget)
     return got < 0 ? got : 0;
 }
 
+/* Data pages to read together: enough to keep a device busy, within what the
+ * embedder spends on the cache. */
+static uint32_t batch_max(const struct nf *nf)
+{
+    uint64_t n =
+        nf_min_u64(nf->cache.n_frames / 8, NF_WALK_LEN / nf->disk.page_size);
+
+    return n < NF_WALK_BATCH_MIN ? NF_WALK_BATCH_MIN
+                                 : (uint32_t)nf_min_u64(n, NF_WALK_BATCH);
+}
+
 int nf_walk_open(struct nf_walk *walk, struct nf *nf, uint32_t flags,
                  void (*report)(void *ctx, const struct nf_finding *finding),
                  void *ctx)
@@ -392,10 +403,11 @@ int nf_walk_open(struct nf_walk *walk, struct nf *nf, uint32_t flags,
     walk->report = report;
     walk->ctx = ctx;
     walk->name = NULL;
+    walk->batch_max = batch_max(nf);
     walk->n_seen = nf->page_count;
     walk->result.pages_total = nf->page_count - nf_space_free_pages(nf);
     walk->buf = nf_alloc_aligned(
-        &nf->mem, NF_WALK_BATCH * (size_t)nf->disk.page_size, 4096);
+        &nf->mem, walk->batch_max * (size_t)nf->disk.page_size, 4096);
     bool account = (flags & NF_SCRUB_ACCOUNT) != 0;
     if (account) {
         walk->seen =
@@ -412,7 +424,7 @@ void nf_walk_close(struct nf_walk *walk)
 {
     struct nf *nf = walk->nf;
     nf_free(&nf->mem, walk->seen, (size_t)nf_div_up_u64(walk->n_seen, 8));
-    nf_free(&nf->mem, walk->buf, NF_WALK_BATCH * (size_t)nf->disk.page_size);
+    nf_free(&nf->mem, walk->buf, walk->batch_max * (size_t)nf->disk.page_size);
     nf_free(&nf->mem, walk->name, walk->name_cap);
     walk->seen = NULL;
     walk->buf = NULL;

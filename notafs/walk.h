@@ -10,8 +10,11 @@
 
 #include "notafs/nf_int.h"
 
-#define NF_WALK_BATCH 16
-#define NF_WALK_DEPTH 64 /* the free queue of mirage may be high */
+/* Data pages read together: some, and at most NF_WALK_LEN bytes. */
+#define NF_WALK_BATCH     64
+#define NF_WALK_BATCH_MIN 4
+#define NF_WALK_LEN       (256u << 10)
+#define NF_WALK_DEPTH     64 /* the free queue of mirage may be high */
 
 enum nf_walk_phase {
     NF_WALK_SYSTEM,
@@ -59,7 +62,8 @@ struct nf_walk {
     uint8_t *seen;    /* NF_SCRUB_ACCOUNT: a bit for each page */
     uint64_t n_seen;  /* bits in seen */
     uint64_t leak_at; /* page that the search for leaks has come to */
-    uint8_t *buf;     /* NF_WALK_BATCH data pages, read together ... */
+    uint8_t *buf;     /* batch_max data pages, read together ... */
+    uint32_t batch_max;
     struct nf_walk_node batch[NF_WALK_BATCH]; /* ... and who they are */
     struct nf_scrub_result result;
 };
