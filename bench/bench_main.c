@@ -10,6 +10,9 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } workloads[] = {
+    {"device", bench_device, "Notafs beside the bare device"},
+    {"files", bench_files,
+     "an image: set, get, append, commit, overwrite, scrub"},
     {"pack", bench_pack, "a store: load, commit, read, traverse, check, gc"},
 };
 

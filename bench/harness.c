@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 enum { MAX_OPEN_DIRS = 32 };
 
 void bench_fail(const char *format, ...)

@@ -69,6 +69,51 @@ class Pack(unittest.TestCase):
             self.assertEqual(run.returncode, 2, words)
 
 
+class Files(unittest.TestCase):
+    SMALL = ["--size", "8m", "--fsize", "1m", "--reads", "200", "--appends",
+             "3000", "--sets", "50", "--overwrites", "100", "--cache", "1m"]
+
+    def test_what_the_device_is_asked_for(self):
+        for profile in "native", "mirage":
+            got = bench("files", *self.SMALL, "--profile", profile)
+            # A set writes its pages once, and little more than them.
+            self.assertGreaterEqual(got["set_2"]["pages_written"], 256)
+            self.assertLess(got["set_2"]["pages_written"], 280)
+            # A get reads them once: they go around the cache.
+            self.assertLess(got["get_2"]["pages_read"], 280)
+            self.assertEqual(got["append"]["flushes"], 2 * 3)
+            # One flush a commit on native, pages and leaf on mirage.
+            self.assertEqual(got["small_set_commit"]["flushes"],
+                             (1 if profile == "native" else 2) * 50)
+            self.assertGreater(got["scrub"]["mib"], 1)
+
+    def test_device(self):
+        run = subprocess.run(
+            [BENCH, "device", "--size", "64m", "--fsize", "2m", "--rounds",
+             "3", "--commits", "4", "--churn", "640", "--json"],
+            check=True, stdout=subprocess.PIPE, text=True)
+        records = [json.loads(line) for line in run.stdout.splitlines()]
+        got = {record["figure"]: record for record in records}
+        for name in "overwrite_commit", "one_key_commit":
+            # Both flush once a commit; ours writes one page more at least.
+            self.assertEqual(got[name]["flushes"], got[name]["raw_flushes"])
+        self.assertEqual(got["one_key_commit"]["pages"],
+                         2 * got["one_key_commit"]["raw_pages"])
+        churns = [r for r in records if r["figure"] == "churn"]
+        self.assertEqual([r["full_per_cent"] for r in churns], [50, 80, 95])
+        for record in churns:
+            self.assertLess(record["pages_written_each"], 3)
+        for record in records:
+            if record["figure"] == "mount": # whatever the disk holds
+                self.assertLessEqual(record["pages_read"], 64)
+
+    def test_flushing_changes_no_count(self):
+        counts = [[(r["batches"], r["pages_written"], r["flushes"])
+                   for r in bench("files", *self.SMALL, *words).values()]
+                  for words in ([], ["--durable"])]
+        self.assertEqual(*counts)
+
+
 if __name__ == "__main__":
     result = unittest.main(exit=False).result
     failed = len(result.failures) + len(result.errors)
