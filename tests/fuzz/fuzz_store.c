@@ -12,6 +12,7 @@
 #include <notafs/hash_gcrypt.h>
 #include <notafs/pack.h>
 
+#include "tests/fuzz/fuzz_pack.h"
 #include "tests/support/mem_fault.h"
 #include "tests/support/vfs_fault.h"
 
@@ -82,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mem_fault mem;
     struct vfs_fault files;
+    uint8_t control[256];
     uint8_t choice;
     size_t at = 1;
 
@@ -100,7 +102,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         len = (size_t)data[at] | (size_t)data[at + 1] << 8;
         at += 2;
         len = len < size - at ? len : size - at;
-        if (len > 0 || i == 2 || i == 1) {
+        if (i == 0 && len > 0 && len < sizeof(control)) {
+            memcpy(control, data + at, len);
+            fuzz_control_sum(control, len);
+            vfs_fault_put(&files, names[i], control, len);
+        } else if (len > 0 || i == 2 || i == 1) {
             vfs_fault_put(&files, names[i], data + at, len);
         }
         at += len;
