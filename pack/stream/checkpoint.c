@@ -5,13 +5,15 @@
  *
  *    0  8  "NPRS0001"
  *    8 16  id of the stream
- *   24  8  bytes of the stream that are taken: whole elements
+ *   24  8  bytes of the stream that are elements here
  *   32  8  elements that are taken: numbers in PK_RECEIVE_LIST_NAME
  *   40  8  generation of the store
  *   48  8  its end
  *   56  8  number of the last chunk, or all ones
  *   64  8  bytes of the front
- *   72  n  the front
+ *   72  8  bytes of an element that came in part
+ *   80  n  the front
+ *    +  n  these bytes, up to the end of a chunk
  *    +  16 BLAKE2b-128 of all that
  *
  * The order is: objects, durable; where they are; the state. So what a state
@@ -23,7 +25,9 @@
 #include "pack/hash/blake2b.h"
 #include "pack/stream/receive.h"
 
-enum { STATE_HEAD_LEN = 72, STATE_CHECK_LEN = 16, STATE_MAX_LEN = 1 << 28 };
+enum { STATE_HEAD_LEN = 80, STATE_CHECK_LEN = 16 };
+
+#define STATE_MAX_LEN (2 * PK_ELEMENT_MAX_LEN)
 
 static const uint8_t state_magic[8] = {'N', 'P', 'R', 'S', '0', '0', '0', '1'};
 
@@ -70,8 +74,13 @@ int pk_checkpoint_save(struct pk_receive *receive)
         nf_put_le64(p + 48, pk_store_end(store));
         nf_put_le64(p + 56, receive->stats.last_chunk);
         nf_put_le64(p + 64, receive->front_bytes.len);
+        nf_put_le64(p + 72, receive->raw.len - receive->raw_at);
     }
     pk_put(&out, receive->front_bytes.p, receive->front_bytes.len);
+    if (receive->raw.len > receive->raw_at) {
+        pk_put(&out, receive->raw.p + receive->raw_at,
+               receive->raw.len - receive->raw_at);
+    }
     if (!out.failed) {
         size_t len = out.len;
 
@@ -122,27 +131,31 @@ static bool state_is_whole(const struct pk_buf *state)
     uint8_t check[STATE_CHECK_LEN];
     size_t len = state->len - STATE_CHECK_LEN;
 
-    if (state->len < STATE_HEAD_LEN + STATE_CHECK_LEN ||
-        memcmp(state->p, state_magic, sizeof(state_magic)) != 0 ||
-        nf_get_le64(state->p + 64) != len - STATE_HEAD_LEN) {
+    if (memcmp(state->p, state_magic, sizeof(state_magic)) != 0) {
         return false;
     }
     pk_blake2b((struct pk_slice){state->p, len}, (struct pk_slice){NULL, 0},
                STATE_CHECK_LEN, check);
-    return memcmp(check, state->p + len, STATE_CHECK_LEN) == 0;
+    len -= STATE_HEAD_LEN;
+    return memcmp(check, state->p + state->len - STATE_CHECK_LEN,
+                  STATE_CHECK_LEN) == 0 &&
+           nf_get_le64(state->p + 64) <= len &&
+           nf_get_le64(state->p + 72) == len - nf_get_le64(state->p + 64);
 }
 
 /* Does it fit the store as it is? A collection has moved what it names. */
 static bool state_fits(const struct pk_store *store, const uint8_t *p)
 {
     return nf_get_le64(p + 40) == store->control.generation &&
-           nf_get_le64(p + 48) <= pk_store_end(store);
+           nf_get_le64(p + 48) <= pk_store_end(store) &&
+           (nf_get_le64(p + 24) + nf_get_le64(p + 72)) % PK_CHUNK_RAW_LEN == 0;
 }
 
 static int state_take(struct pk_receive *receive, const struct pk_buf *state)
 {
     struct pk_store *store = receive->store;
     const uint8_t *p = state->p;
+    size_t front_len = (size_t)nf_get_le64(p + 64);
     uint64_t n = nf_get_le64(p + 32);
     uint64_t size = 0;
     int err;
@@ -151,11 +164,14 @@ static int state_take(struct pk_receive *receive, const struct pk_buf *state)
     receive->raw_pos = nf_get_le64(p + 24);
     receive->saved_at = receive->raw_pos;
     receive->stats.last_chunk = nf_get_le64(p + 56);
-    receive->stats.next_chunk = receive->raw_pos / PK_CHUNK_RAW_LEN;
-    receive->skip = (size_t)(receive->raw_pos % PK_CHUNK_RAW_LEN);
-    pk_put(&receive->front_bytes, p + STATE_HEAD_LEN,
-           state->len - STATE_HEAD_LEN - STATE_CHECK_LEN);
-    err = receive->front_bytes.failed ? pk_fail_mem(&store->ctx) : 0;
+    receive->stats.next_chunk =
+        (receive->raw_pos + nf_get_le64(p + 72)) / PK_CHUNK_RAW_LEN;
+    pk_put(&receive->front_bytes, p + STATE_HEAD_LEN, front_len);
+    pk_put(&receive->raw, p + STATE_HEAD_LEN + front_len,
+           (size_t)nf_get_le64(p + 72));
+    err = receive->front_bytes.failed || receive->raw.failed
+              ? pk_fail_mem(&store->ctx)
+              : 0;
     if (err == 0 && receive->front_bytes.len > 0) {
         err = pk_import_front(receive);
     }
@@ -186,7 +202,7 @@ int pk_checkpoint_load(struct pk_receive *receive)
     struct pk_store *store = receive->store;
     struct pk_buf state = pk_buf_of(&store->ctx.mem);
     int err = state_read(store, &state);
-    bool any = state.len > 0;
+    bool any = err == 0 && state.len > 0;
 
     if (err == 0 && any && state_is_whole(&state) &&
         state_fits(store, state.p)) {

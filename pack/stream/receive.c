@@ -151,14 +151,16 @@ static int receive_element(struct pk_receive *receive)
     return 1;
 }
 
-static int receive_elements(struct pk_receive *receive)
+/* Those that are here. No checkpoint in the last chunk: the end is near. */
+static int receive_elements(struct pk_receive *receive, bool last)
 {
     int got = 1;
 
     while (got > 0 && !receive->stats.complete) {
         got = receive_element(receive);
-        if (got > 0 && receive->raw_pos - receive->saved_at >=
-                           receive->options.checkpoint_len) {
+        if (got > 0 && !last &&
+            receive->raw_pos - receive->saved_at >=
+                receive->options.checkpoint_len) {
             int err = pk_checkpoint_save(receive);
 
             got = err == 0 ? 1 : err;
@@ -191,12 +193,7 @@ static int receive_payload(struct pk_receive *receive, size_t len)
 {
     struct pk_buf *raw = &receive->raw;
     size_t left = raw->len - receive->raw_at;
-    size_t skip = receive->skip;
 
-    if (skip >= len && skip > 0) {
-        return pk_fail(&receive->store->ctx, NF_EC_STREAM, NULL,
-                       receive->raw_pos, "length of a chunk");
-    }
     if (left == 0 && raw->cap > 1 << 20) {
         pk_buf_deinit(raw); /* not for keeps */
         *raw = pk_buf_of(&receive->store->ctx.mem);
@@ -205,8 +202,7 @@ static int receive_payload(struct pk_receive *receive, size_t len)
     }
     raw->len = left;
     receive->raw_at = 0;
-    receive->skip = 0;
-    pk_put(raw, receive->payload + skip, len - skip);
+    pk_put(raw, receive->payload, len);
     return raw->failed ? pk_fail_mem(&receive->store->ctx) : 0;
 }
 
@@ -227,7 +223,7 @@ static int receive_next(struct pk_receive *receive, const uint8_t *p,
     err = receive_payload(receive, len);
     if (err == 0) {
         receive->stats.next_chunk++;
-        err = receive_elements(receive);
+        err = receive_elements(receive, info->last);
     }
     if (err == 0 && info->last && !receive->stats.complete) {
         err = receive_end(receive);

@@ -40,7 +40,6 @@ struct pk_receive {
     struct pk_buf raw; /* of the stream, from raw_at on not yet taken */
     size_t raw_at;
     uint64_t raw_pos;  /* in the stream, of what is at raw_at */
-    size_t skip;       /* bytes of the next chunk that were taken earlier */
     uint64_t saved_at; /* raw_pos of the last checkpoint */
     bool has_front;
     struct pk_buf front_bytes;

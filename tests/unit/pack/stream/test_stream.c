@@ -340,7 +340,7 @@ static uint64_t rounds(void)
 {
     const char *text = getenv("NOTAFS_STREAM_ROUNDS");
 
-    return text == NULL ? 420 : strtoull(text, NULL, 10);
+    return text == NULL ? 480 : strtoull(text, NULL, 10);
 }
 
 static const char *const receive_names[] = {
