@@ -123,6 +123,31 @@ static int add_live_branch(void *arg, struct pk_slice name,
     return err == 0 ? add_branch(b->bundle, name, hash) : err;
 }
 
+/* What the receiver has; of what is not here nothing can be left out. */
+static int add_have(struct np_bundle *bundle, struct np_store *store,
+                    const char *word)
+{
+    struct pk_slice name = {(const uint8_t *)word, strlen(word)};
+    struct pk_commit *commit = NULL;
+    struct pk_digest hash;
+    size_t i;
+    int err = pk_branch_get(store->repo, name, &hash);
+
+    if (err != 0) {
+        err = pk_commit_resolve(store->repo, word, &hash);
+    }
+    if (err == 0) {
+        err = pk_commit_find(store->repo, &hash, &commit);
+        pk_commit_free(store->repo, commit);
+    }
+    if (nf_err_class(err) == NF_ENOENT) {
+        fprintf(stderr, "notapack: ^%s is not here: nothing is left out\n",
+                word);
+        return 0;
+    }
+    return err != 0 ? err : add_hash(&bundle->have, &bundle->n_have, &hash, &i);
+}
+
 static int add_word(struct np_bundle *bundle, struct np_store *store,
                     const char *word)
 {
@@ -132,9 +157,7 @@ static int add_word(struct np_bundle *bundle, struct np_store *store,
     int err;
 
     if (word[0] == '^') {
-        err = np_resolve(store, word + 1, &hash);
-        return err != 0 ? err
-                        : add_hash(&bundle->have, &bundle->n_have, &hash, &i);
+        return add_have(bundle, store, word + 1);
     }
     if (pk_branch_get(store->repo, name, &hash) == 0) {
         return add_branch(bundle, name, &hash);

@@ -749,6 +749,19 @@ static int gc_clear_up(struct pk_store *store, const struct pk_control *old,
     return err == 0 ? pk_file_commit(&store->ctx, store->vfs) : err;
 }
 
+static int gc_end_export(struct pk_gc *gc)
+{
+    int err = pk_gc_export_files(gc);
+
+    if (err != 0) {
+        (void)pk_gc_break_off(gc); /* the first error counts */
+        return err;
+    }
+    err = pk_gc_export_control(gc);
+    gc_free(gc); /* written or not: its files stay */
+    return err;
+}
+
 int pk_gc_end(struct pk_gc *gc)
 {
     struct pk_store *store = gc->store;
@@ -759,13 +772,7 @@ int pk_gc_end(struct pk_gc *gc)
 
     nf_assert(gc->state == PK_STATE_READY && !gc->dry_run);
     if (pk_gc_is_export(gc)) {
-        err = pk_gc_export_end(gc);
-        if (err == 0) {
-            gc_free(gc);
-        } else {
-            (void)pk_gc_break_off(gc); /* the first error counts */
-        }
-        return err;
+        return gc_end_export(gc);
     }
     err = gc_prepare(gc);
     if (err != 0) {

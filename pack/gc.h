@@ -194,9 +194,10 @@ static inline bool pk_gc_is_export(const struct pk_gc *gc)
 
 /* --------------------------------------------------------- gc_export.c */
 
-/* What else a store of the one commit consists of, and its control file at the
- * end. */
-NF_MUST_USE int pk_gc_export_end(struct pk_gc *gc);
+/* What else a store of the one commit consists of; then its control file, after
+ * which there is a store, also if that fails. */
+NF_MUST_USE int pk_gc_export_files(struct pk_gc *gc);
+NF_MUST_USE int pk_gc_export_control(struct pk_gc *gc);
 
 /* Errors: NF_EEXIST: there is a store. */
 NF_MUST_USE int pk_gc_export_check(struct pk_store *store,

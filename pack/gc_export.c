@@ -122,9 +122,10 @@ static int export_control(struct pk_gc *gc)
     return err == 0 ? pk_file_commit(&store->ctx, gc->vfs) : err;
 }
 
-int pk_gc_export_end(struct pk_gc *gc)
+int pk_gc_export_files(struct pk_gc *gc)
 {
     struct pk_ctx *ctx = &gc->store->ctx;
+    bool broken = ctx->broken;
     int err = export_dict(gc);
 
     if (err == 0) {
@@ -139,5 +140,15 @@ int pk_gc_export_end(struct pk_gc *gc)
     if (err == 0) {
         err = pk_file_order(ctx, gc->vfs);
     }
-    return err == 0 ? export_control(gc) : err;
+    ctx->broken = broken; /* of this store nothing was written */
+    return err;
+}
+
+int pk_gc_export_control(struct pk_gc *gc)
+{
+    bool broken = gc->store->ctx.broken;
+    int err = export_control(gc);
+
+    gc->store->ctx.broken = broken; /* likewise */
+    return err;
 }

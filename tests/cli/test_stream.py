@@ -172,6 +172,10 @@ def test_only_what_is_new():
     same([b["outcome"] for b in said["branches"]], ["created"])
     same(heads("d"), log)
     whole("d")
+    pack("-s", "s", "send", "x", "main", "^" + log[0], "^" + "0" * 128)
+    has(pack.err, "is not here")
+    same(json.loads(pack("-s", "s", "send", "y", "main", "^" + log[0],
+                         "--json"))["objects"], 0)
 
 
 def test_push_and_pull():
