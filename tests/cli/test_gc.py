@@ -243,7 +243,8 @@ def test_help_manual_completion():
     done = subprocess.run(
         ["bash", "-c", script, "bash",
          os.path.join(ROOT, "completions/notapack")],
-        env=ENV, stdout=subprocess.PIPE, check=True)
+        env={**ENV,
+             "PATH": os.path.dirname(NOTAPACK) + ":" + os.environ["PATH"]}, stdout=subprocess.PIPE, check=True)
     offered = done.stdout.decode().split()
     for option in ("--dry-run", "--heads", "--last", "--since"):
         has(pack("gc", "--help"), option)
