@@ -60,7 +60,8 @@ struct pk_proof_claim {
  * Errors: NF_EC_PROOF: malformed, or not of that tree, or another tree came
  *         out. NF_EC_BLINDED: fn looked at what is not shown. Those of fn.
  *         *ret_info, where not NULL, tells more.
- * Cost:   no recursion; memory of at most a hundred times the proof.
+ * Cost:   no recursion; memory of at most a hundred times the proof, and of
+ *         about a MiB beside.
  */
 NF_MUST_USE int pk_proof_verify(const struct nf_env *env,
                                 const struct pk_proof_claim *claim,

@@ -373,6 +373,7 @@ int pk_proof_verify(const struct nf_env *env,
         return err;
     }
     opts.vfs = &v.vfs;
+    opts.cache_len = 1 << 20;           /* all is in memory anyway */
     opts.config.forbid_empty = false;   /* the tree may be empty */
     opts.config.contents_header = true; /* no part of any hash */
     err = no_memory(pk_repo_open(env, &opts, ret_info, &v.repo));
