@@ -279,6 +279,8 @@ struct pk_range {
  * the list shows it as it was.
  *
  * Errors: NF_ENOENT, NF_ENOTDIR. pk_list_next: 1 an entry, 0 the end.
+ * Cost:   what an offset leaves out is passed over by whole inodes, unless the
+ *         list is sorted or the directory has changes.
  */
 struct pk_list;
 NF_MUST_USE int pk_list_open(struct pk_tree *tree, struct pk_path path,
