@@ -32,6 +32,23 @@ struct pk_list {
     size_t next;
 };
 
+/* The place of a stored binding. */
+static int list_place(struct pk_list *list, struct pk_inode *inode, uint32_t i,
+                      const struct pk_slot *slot, struct pk_place *ret)
+{
+    struct pk_place place = {.kind = slot->kind};
+    int err = pk_addr_resolve(&list->repo->store, &slot->addr, &place.off);
+
+    if (err == 0 && (list->flags & PK_LIST_HASH) != 0) {
+        err = pk_inode_slot_hash(&list->repo->store, inode, i, &place.hash);
+        place.has_hash = true;
+    }
+    if (err == 0) {
+        *ret = place;
+    }
+    return err;
+}
+
 /* The next binding in the order of storage. */
 static int list_stream(struct pk_list *list, struct pk_slice *ret_step,
                        struct pk_place *ret_place)
@@ -43,23 +60,17 @@ static int list_stream(struct pk_list *list, struct pk_slice *ret_step,
     int got;
 
     while ((got = pk_inode_iter_next(&list->iter, &slot, &inode, &i)) > 0) {
-        struct pk_place place = {.kind = slot.kind};
         int err;
 
         if (list->node->changes != NULL &&
             pk_change_find(list->node->changes, slot.step) != NULL) {
             continue;
         }
-        err = pk_addr_resolve(&list->repo->store, &slot.addr, &place.off);
-        if (err == 0 && (list->flags & PK_LIST_HASH) != 0) {
-            err = pk_inode_slot_hash(&list->repo->store, inode, i, &place.hash);
-            place.has_hash = true;
-        }
+        err = list_place(list, inode, i, &slot, ret_place);
         if (err != 0) {
             return err;
         }
         *ret_step = slot.step;
-        *ret_place = place;
         return 1;
     }
     if (got < 0) {
@@ -112,6 +123,21 @@ static int list_add(struct pk_list *list, struct pk_slice step,
     return 0;
 }
 
+/* Put what was collected in order. */
+static int list_order(struct pk_list *list)
+{
+    list->order = nf_calloc(&list->repo->store.ctx.mem, list->n_items + 1,
+                            sizeof(*list->order));
+    if (list->order == NULL) {
+        return pk_fail_mem(&list->repo->store.ctx);
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        list->order[i] = (uint32_t)i;
+    }
+    pk_sort(list->order, list->n_items, list_compare, list);
+    return 0;
+}
+
 static int list_sort(struct pk_list *list)
 {
     struct pk_slice step;
@@ -125,19 +151,7 @@ static int list_sort(struct pk_list *list)
             return err;
         }
     }
-    if (got < 0) {
-        return got;
-    }
-    list->order = nf_calloc(&list->repo->store.ctx.mem, list->n_items + 1,
-                            sizeof(*list->order));
-    if (list->order == NULL) {
-        return pk_fail_mem(&list->repo->store.ctx);
-    }
-    for (size_t i = 0; i < list->n_items; i++) {
-        list->order[i] = (uint32_t)i;
-    }
-    pk_sort(list->order, list->n_items, list_compare, list);
-    return 0;
+    return got < 0 ? got : list_order(list);
 }
 
 /* Pass over the first n bindings. */
@@ -163,9 +177,8 @@ static int list_skip(struct pk_list *list, uint64_t n)
     return 0;
 }
 
-int pk_list_of_place(struct pk_repo *repo, const struct pk_place *place,
-                     struct pk_range range, uint32_t flags,
-                     struct pk_list **ret_list)
+static int list_new(struct pk_repo *repo, const struct pk_place *place,
+                    uint32_t flags, struct pk_list **ret_list)
 {
     struct pk_list *list =
         nf_calloc(&repo->store.ctx.mem, 1, sizeof(struct pk_list));
@@ -178,9 +191,30 @@ int pk_list_of_place(struct pk_repo *repo, const struct pk_place *place,
     list->flags = flags;
     list->iter.store = &repo->store;
     list->arena = pk_arena_of(&repo->store.ctx.mem);
-    list->left = range.length == 0 ? UINT64_MAX : range.length;
+    list->left = UINT64_MAX;
     err = pk_place_node(repo, place, &list->node);
-    if (err == 0 && (flags & PK_LIST_HASH) != 0 && !list->node->hashed) {
+    if (err != 0) {
+        pk_list_close(list);
+        return err;
+    }
+    *ret_list = list;
+    return 0;
+}
+
+int pk_list_of_place(struct pk_repo *repo, const struct pk_place *place,
+                     struct pk_range range, uint32_t flags,
+                     struct pk_list **ret_list)
+{
+    struct pk_list *list = NULL;
+    int err = list_new(repo, place, flags, &list);
+
+    if (err != 0) {
+        return err;
+    }
+    if (range.length != 0) {
+        list->left = range.length;
+    }
+    if ((flags & PK_LIST_HASH) != 0 && !list->node->hashed) {
         err = pk_node_rehash(repo, list->node);
     }
     if (err == 0 && list->node->base != NF_NOWHERE) {
@@ -202,6 +236,172 @@ int pk_list_of_place(struct pk_repo *repo, const struct pk_place *place,
     *ret_list = list;
     return 0;
 }
+
+/* --------------------------------------------------------------- differing */
+
+/* Add all bindings below an inode. */
+static int list_below(struct pk_list *list, struct pk_inode *inode)
+{
+    struct pk_inode *at;
+    struct pk_slot slot;
+    struct pk_place place;
+    uint32_t i;
+    int err;
+
+    list->iter.inodes[0] = inode;
+    list->iter.next[0] = 0;
+    list->iter.depth = 1;
+    inode->pins++;
+    while ((err = pk_inode_iter_next(&list->iter, &slot, &at, &i)) > 0) {
+        err = list_place(list, at, i, &slot, &place);
+        if (err == 0) {
+            err = list_add(list, slot.step, &place);
+        }
+        if (err != 0) {
+            break;
+        }
+    }
+    pk_inode_iter_end(&list->iter);
+    return err;
+}
+
+/* The same place in n inode trees, one NULL where a tree has nothing. */
+struct sides {
+    struct pk_list **lists;
+    size_t n;
+    struct pk_inode *inodes[PK_LIST_SIDES];
+};
+
+/* The child of each side at an index, unless all have the same: those are not
+ * even loaded. at: where each side's next child is, moved on. */
+static int sides_child(const struct sides *s, uint32_t at[PK_LIST_SIDES],
+                       struct sides *ret_child, bool *ret_end)
+{
+    struct pk_store *store = &s->lists[0]->repo->store;
+    struct pk_digest hashes[PK_LIST_SIDES];
+    uint32_t slots[PK_LIST_SIDES];
+    uint32_t index = UINT32_MAX;
+    bool has[PK_LIST_SIDES] = {false};
+    size_t n_same = 1;
+    int err = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        struct pk_slot slot;
+
+        slots[i] = UINT32_MAX;
+        if (s->inodes[i] != NULL && at[i] < s->inodes[i]->n) {
+            pk_inode_slot(store, s->inodes[i], at[i], &slot);
+            slots[i] = slot.index;
+        }
+        index = slots[i] < index ? slots[i] : index;
+    }
+    *ret_end = index == UINT32_MAX;
+    for (size_t i = 0; i < s->n && err == 0 && !*ret_end; i++) {
+        ret_child->inodes[i] = NULL;
+        has[i] = slots[i] == index;
+        if (has[i]) {
+            err = pk_inode_slot_hash(store, s->inodes[i], at[i], &hashes[i]);
+        }
+        n_same += err == 0 && i > 0 && has[i] && has[0] &&
+                  memcmp(&hashes[i], &hashes[0], sizeof(hashes[0])) == 0;
+    }
+    for (size_t i = 0; i < s->n && err == 0; i++) {
+        if (has[i] && n_same < s->n) {
+            err = pk_inode_load_child(store, s->inodes[i], at[i],
+                                      &ret_child->inodes[i]);
+        }
+        at[i] += has[i];
+    }
+    return err;
+}
+
+/* Recursion is over the depth of inodes, at most PK_INODE_MAX_DEPTH. */
+static int sides_collect(const struct sides *s)
+{
+    struct pk_store *store = &s->lists[0]->repo->store;
+    uint32_t at[PK_LIST_SIDES] = {0};
+    struct sides child = {.lists = s->lists, .n = s->n};
+    bool end = false;
+    bool trees = true;
+    int err = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        trees = trees && s->inodes[i] != NULL && s->inodes[i]->tree;
+    }
+    for (size_t i = 0; i < s->n && !trees && err == 0; i++) {
+        if (s->inodes[i] != NULL) {
+            err = list_below(s->lists[i], s->inodes[i]);
+        }
+    }
+    while (trees && !end && err == 0) {
+        memset(child.inodes, 0, sizeof(child.inodes));
+        err = sides_child(s, at, &child, &end);
+        if (err == 0 && !end) {
+            err = sides_collect(&child);
+        }
+        for (size_t i = 0; i < s->n; i++) {
+            pk_inode_unpin(store, child.inodes[i]);
+        }
+    }
+    return err;
+}
+
+static int lists_differing(struct pk_repo *repo, struct pk_list **lists,
+                           size_t n)
+{
+    struct sides sides = {.lists = lists, .n = n};
+    int err = 0;
+
+    for (size_t i = 0; i < n && err == 0; i++) {
+        err = pk_inode_load(&repo->store, lists[i]->node->base, PK_ROLE_ROOT,
+                            &sides.inodes[i]);
+    }
+    if (err == 0) {
+        err = sides_collect(&sides);
+    }
+    for (size_t i = 0; i < n; i++) {
+        pk_inode_unpin(&repo->store, sides.inodes[i]);
+        if (err == 0) {
+            err = list_order(lists[i]);
+        }
+    }
+    return err;
+}
+
+int pk_list_differing(struct pk_repo *repo,
+                      const struct pk_place *const *places, size_t n,
+                      struct pk_list **ret_lists)
+{
+    const uint32_t flags = PK_LIST_SORTED | PK_LIST_HASH;
+    struct pk_list *lists[PK_LIST_SIDES] = {NULL};
+    bool stored = true;
+    int err = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        stored = stored && places[i] != NULL && places[i]->node == NULL;
+    }
+    for (size_t i = 0; i < n && err == 0; i++) {
+        if (stored) {
+            err = list_new(repo, places[i], flags, &lists[i]);
+        } else if (places[i] != NULL) {
+            err = pk_list_of_place(repo, places[i], (struct pk_range){0, 0},
+                                   flags, &lists[i]);
+        }
+    }
+    if (err == 0 && stored) {
+        err = lists_differing(repo, lists, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (err != 0) {
+            pk_list_close(lists[i]);
+        } else {
+            ret_lists[i] = lists[i];
+        }
+    }
+    return err;
+}
+
+/* -------------------------------------------------------------------- next */
 
 int pk_list_next_place(struct pk_list *list, struct pk_slice *ret_step,
                        struct pk_place *ret_place)

@@ -24,6 +24,7 @@
 #include "pack/store/list.h"
 
 enum side { BASE, OURS, THEIRS, N_SIDES };
+_Static_assert(N_SIDES <= (int)PK_LIST_SIDES, "all can be listed together");
 
 /* The binding that a side has next at a level. */
 struct merge_next {
@@ -90,23 +91,21 @@ static int side_advance(struct merge_level *level, enum side side)
 static int merge_push(struct merge *m, const struct pk_place *places,
                       bool removed)
 {
+    const struct pk_place *dirs[N_SIDES];
     struct merge_level *level;
     int err = m->depth == m->cap ? merge_grow(m) : 0;
 
     if (err != 0) {
         return err;
     }
+    for (int side = BASE; side < N_SIDES; side++) {
+        dirs[side] = places[side].kind == PK_NODE ? &places[side] : NULL;
+    }
     level = &m->levels[m->depth++];
     *level = (struct merge_level){.removed = removed};
+    err = pk_list_differing(m->repo, dirs, N_SIDES, level->list);
     for (int side = BASE; side < N_SIDES && err == 0; side++) {
-        if (places[side].kind == PK_NODE) {
-            err = pk_list_of_place(
-                m->repo, &places[side], (struct pk_range){0, 0},
-                PK_LIST_SORTED | PK_LIST_HASH, &level->list[side]);
-        }
-        if (err == 0) {
-            err = side_advance(level, (enum side)side);
-        }
+        err = side_advance(level, (enum side)side);
     }
     return err;
 }

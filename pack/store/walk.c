@@ -70,6 +70,7 @@ static int walk_push(struct walk *w, const struct pk_place *a,
                      const struct pk_place *b)
 {
     const struct pk_place *places[2] = {a, b};
+    struct pk_list *lists[2] = {NULL, NULL};
     uint32_t flags = PK_LIST_HASH;
     struct pk_range all = {0, 0};
     struct walk_level *level;
@@ -84,14 +85,17 @@ static int walk_push(struct walk *w, const struct pk_place *a,
     level = &w->levels[w->depth];
     memset(level, 0, sizeof(*level));
     w->depth++;
+    if (a != NULL && b != NULL) { /* only a diff has both */
+        err = pk_list_differing(w->repo, places, 2, lists);
+    } else {
+        err = pk_list_of_place(w->repo, a != NULL ? a : b, all, flags,
+                               &lists[a != NULL ? 0 : 1]);
+    }
     for (int i = 0; i < 2 && err == 0; i++) {
-        if (places[i] != NULL) {
-            err = pk_list_of_place(w->repo, places[i], all, flags,
-                                   &level->side[i].list);
-        }
-        if (err == 0) {
-            err = side_next(&level->side[i]);
-        }
+        level->side[i].list = lists[i];
+    }
+    for (int i = 0; i < 2 && err == 0; i++) {
+        err = side_next(&level->side[i]);
     }
     return err;
 }
