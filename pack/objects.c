@@ -234,12 +234,52 @@ int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
 
 /* ----------------------------------------------------------------- commits */
 
-/* The object at off is not there, which the commit at from refers to. */
-static int commit_lost(struct pk_store *store, uint64_t from, uint64_t off)
-{
-    bool collected =
-        off < store->control.suffix_start && from != store->control.gc_target;
+/* What the index says about a commit that is not there. */
+struct lost {
+    struct pk_store *store;
+    uint64_t off;
+    bool known;    /* it was there once */
+    bool dangling; /* the index remembers what was collected */
+};
 
+static int lost_look(void *arg, const struct pk_binding *binding)
+{
+    struct lost *lost = arg;
+    struct pk_head head;
+
+    if (!pk_kind_is_commit(binding->kind)) {
+        return 0;
+    }
+    if (binding->off == lost->off) {
+        lost->known = true;
+        return 1;
+    }
+    if (!lost->dangling && binding->off < lost->store->control.suffix_start) {
+        lost->dangling =
+            pk_object_head(lost->store, binding->off, &head) == NF_EC_NO_OBJECT;
+    }
+    return 0;
+}
+
+/* The object at off is not there, which the commit at from refers to. A parent
+ * may have been collected; then the index, unless it was made anew since, has
+ * a commit there. Else the reference is damaged: that must not make history
+ * end in silence. */
+static int commit_lost(struct pk_store *store, uint64_t from, uint64_t off,
+                       bool parent)
+{
+    struct lost lost = {.store = store, .off = off};
+    bool collected = parent && off < store->control.suffix_start &&
+                     from != store->control.gc_target;
+
+    if (collected) {
+        int err = pk_index_each(&store->index, lost_look, &lost);
+
+        if (err < 0) {
+            return err;
+        }
+        collected = lost.known || !lost.dangling;
+    }
     return pk_store_fail(store, collected ? NF_EC_COLLECTED : NF_EC_UNRESOLVED,
                          from, "reference");
 }
@@ -265,7 +305,7 @@ static int commit_ref(struct pk_store *store, uint64_t from,
     }
     err = pk_object_head(store, addr->off, &head);
     if (err == NF_EC_NO_OBJECT) {
-        return commit_lost(store, from, addr->off);
+        return commit_lost(store, from, addr->off, commit);
     }
     if (err == 0 && (commit ? !pk_kind_is_commit(head.kind)
                             : !pk_kind_is_inode(head.kind))) {
@@ -398,14 +438,16 @@ int pk_commit_read(struct pk_store *store, uint64_t off,
     }
     at.kind = head.kind;
     at.commit->hash = head.hash;
-    err = commit_ref(store, off, &body.root, false, &at.root_off,
-                     &at.commit->root);
     for (size_t i = 0; i < at.commit->n_parents && err == 0; i++) {
         struct pk_addr addr =
             pk_commit_next_parent(&body, head.kind, store->scheme.hash_len);
 
         err =
             commit_ref(store, off, &addr, true, &at.parent_offs[i], &hashes[i]);
+    }
+    if (err == 0) {
+        err = commit_ref(store, off, &body.root, false, &at.root_off,
+                         &at.commit->root);
     }
     if (err == 0) {
         commit_sort(hashes, at.parent_offs, at.commit->n_parents);

@@ -18,7 +18,7 @@ static int commit_find_at(struct pk_repo *repo, const struct pk_digest *hash,
 
     if (nf_err_class(err) == NF_ENOENT) {
         return pk_fail(&repo->store.ctx,
-                       err == NF_EC_COLLECTED ? err : NF_EC_NO_COMMIT, NULL,
+                       err == NF_EC_COLLECTED ? err : NF_EC_NO_COMMIT, "index",
                        NF_NOWHERE, "commit");
     }
     return err == 0 ? pk_commit_read(&repo->store, off, ret) : err;
