@@ -2,6 +2,7 @@
 """notapack from the outside: its commands, on folders and images; stores with
 one flipped byte; stores that have lost a file."""
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -191,16 +192,46 @@ def test_repair():
     has(pack("-s", s, "check"), "CHECK OK")
 
 
-def test_old_layouts():
-    """V1 is read as it is, and migrated by the first that writes."""
-    root = os.path.join(SHARED, "golden", "irmin", "sha1-raw-v1")
+def golden(name):
+    """A copy of a golden store that can be written to, as s; its manifest."""
+    root = os.path.join(SHARED, "golden", "irmin", name)
     if not glob.glob(root + "/store/*"):
         raise Skip("no golden data")
     shutil.copytree(root + "/store", "s")
     subprocess.run(["chmod", "-R", "u+w", "s"], check=True)
+    with open(root + "/manifest.json") as f:
+        return json.load(f)
+
+
+def digests(root="s"):
+    """Length and SHA-256 of each file but the lock."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path, "rb") as f:
+                data = f.read()
+            found[os.path.relpath(path, root)] = (
+                len(data), hashlib.sha256(data).hexdigest())
+    found.pop("index/lock", None)
+    return found
+
+
+def test_old_layouts():
+    """V1 is read as it is, and migrated by the first that writes."""
+    manifest = golden("sha1-raw-v1")
+    before = digests()
     wanted = pack("-s", "s", "dump", "--config", "sha1")
-    same(os.path.exists("s/store.pack"), True)
+    has(pack("-s", "s", "check", "--config", "sha1"), "CHECK OK")
+    same(digests(), before)
     pack("-s", "s", "script", "--config", "sha1", stdin=b"flush\n")
+    upgraded = {f["file"]: (f["size"], f["sha256"])
+                for f in manifest["store_files"]}
+    # Eight bytes beyond the dictionary's end, which upstream leaves, are cut.
+    same(upgraded.pop("store.dict")[0], 24)
+    with open("s/store.dict", "rb") as f:
+        same(f.read(), bytes(8) + b"00000001")
+    same({k: v for k, v in digests().items() if k != "store.dict"}, upgraded)
     same(sorted(os.listdir("s")), ["index", "store.0.suffix",
                                    "store.branches", "store.control",
                                    "store.dict"])
@@ -209,6 +240,33 @@ def test_old_layouts():
         same(f.read().hex(), "3030303030303035" "0000000000000000"
              "00000000000001b8" "00" "0000000010d10174" "000100" "00"
              "00000000000001b8")
+
+
+def test_crash_tails():
+    """Bytes beyond the recorded ends: not looked at, and cut by a writer."""
+    for name, config in (("kv64-crashtail", "kv64"),
+                         ("tezos-crashtail", "tezos")):
+        golden(name)
+        before = digests()
+        wanted = pack("-s", "s", "dump", "--config", config)
+        has(pack("-s", "s", "check", "--config", config), "CHECK OK")
+        same(digests(), before)
+        control = json.loads(pack("-s", "s", "control", "--json", "--config",
+                                  config))
+        pack("-s", "s", "script", "--config", config, stdin=b"flush\n")
+        after = digests()
+        last = "store.%d.suffix" % (control["chunk_start"] +
+                                    control["chunk_num"] - 1)
+        for file, end in ((last, control["chunk_end"]),
+                          ("store.dict", control["dict_end"])):
+            same(after[file][0], end)
+            same(before[file][0] > end, True)
+        for file in set(after) - {last, "store.dict"}:
+            same(after[file], before[file])
+        same(pack("-s", "s", "dump", "--config", config), wanted)
+        pack("-s", "s", "set", "new", "1", "--config", config)
+        has(pack("-s", "s", "check", "--config", config), "CHECK OK")
+        shutil.rmtree("s")
 
 
 def test_locked():
