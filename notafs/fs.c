@@ -371,6 +371,7 @@ void nf_stats(const struct nf *nf, struct nf_stats *ret)
     ret->cache_pages = nf->cache.n_frames;
     ret->readonly = nf->readonly;
     ret->has_flush = (nf->bd.geo.caps & BD_CAP_FLUSH) != 0;
+    ret->failed = nf->failed != 0;
 }
 
 void nf_counters(const struct nf *nf, struct nf_counters *ret)

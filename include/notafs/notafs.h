@@ -184,6 +184,7 @@ struct nf_stats {
     size_t cache_pages;      /* frames */
     bool readonly;
     bool has_flush;
+    bool failed; /* the transaction: nothing goes on before nf_abort */
 };
 void nf_stats(const struct nf *nf, struct nf_stats *ret);
 

@@ -15,7 +15,8 @@ struct pk_vfs_notafs;
  * The files below one directory of a mounted disk, as a file API. What was done
  * through it becomes durable, all or nothing, with pk_vfs_ops.commit, which is
  * nf_sync: other changes of the same mount go along. A commit that fails aborts
- * the transaction, and users of the files must open them anew.
+ * the transaction, and users of the files must open them anew; so does whoever
+ * takes a lock, if the transaction has failed.
  *
  * The directory is made by the first file in it. Names in it that begin with
  * ".removed-" belong to files that were removed while they were open; those

@@ -292,6 +292,15 @@ static int vfs_commit(void *ctx)
     return err;
 }
 
+/* A transaction that has failed can only be aborted. Whoever was writing has
+ * been told, and a writer that begins must not find it. */
+static int begin_anew(struct pk_vfs_notafs *vfs)
+{
+    struct nf_stats stats;
+    nf_stats(vfs->nf, &stats);
+    return stats.failed ? nf_abort(vfs->nf) : 0;
+}
+
 /* The disk is open once, so a lock needs to be seen in this process only. */
 static int vfs_lock(void *ctx, const char *name, void **ret_lock)
 {
@@ -303,7 +312,10 @@ static int vfs_lock(void *ctx, const char *name, void **ret_lock)
             return NF_EBUSY;
         }
     }
-    int err = vfs_open(vfs, name, PK_VFS_WRITE | PK_VFS_CREATE, &file);
+    int err = begin_anew(vfs);
+    if (err == 0) {
+        err = vfs_open(vfs, name, PK_VFS_WRITE | PK_VFS_CREATE, &file);
+    }
     if (err == 0) {
         err = vfs_close(vfs, file);
     }
