@@ -145,7 +145,11 @@ NF_MUST_USE int pk_inode_make(struct pk_store *store, struct pk_slice body,
                               enum pk_role role, struct pk_inode **ret_inode);
 NF_MUST_USE int pk_inode_keep(struct pk_store *store, struct pk_inode *inode);
 
-/* Cache of inodes, see objects.c for entries. */
+/* The cache (inode_cache.c). The inode at off, NULL: it is not there. */
+struct pk_inode *pk_cache_find(struct pk_cache *cache, uint64_t off);
+
+/* Takes the inode, on success only. */
+NF_MUST_USE int pk_cache_add(struct pk_store *store, struct pk_inode *inode);
 void pk_cache_clear(struct pk_store *store);
 
 /* Let go of all that is not pinned. */

@@ -556,7 +556,8 @@ struct pk_gc_policy {
  * was finished just now by phase PK_GC_READY, otherwise PK_GC_NONE.
  *
  * Errors: those of pk_gc_start, pk_gc_step, pk_gc_finish; that there is no
- *         newer commit than at the last collection is none.
+ *         newer commit than at the last collection is none, nor that a stream
+ *         is being received, during which none begins.
  */
 NF_MUST_USE int pk_gc_tend(struct pk_repo *repo,
                            const struct pk_gc_policy *policy, uint64_t budget,

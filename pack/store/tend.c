@@ -43,7 +43,9 @@ int pk_gc_tend(struct pk_repo *repo, const struct pk_gc_policy *policy,
     uint64_t left = 0;
     int err = 0;
 
-    if (repo->store.gc == NULL) {
+    if (repo->store.receiving) {
+        /* later: a stream refers to what a collection would move */
+    } else if (repo->store.gc == NULL) {
         err = pk_room_left(&repo->store, &left);
         if (err == 0 && left < policy->free_len) {
             err = tend_begin(repo, policy);
