@@ -10,6 +10,8 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } workloads[] = {
+    {"commits", bench_commits,
+     "durable commits beside LMDB, SQLite, git, files"},
     {"device", bench_device, "Notafs beside the bare device"},
     {"files", bench_files,
      "an image: set, get, append, commit, overwrite, scrub"},

@@ -8,10 +8,7 @@
  *   one stream r = seed(SEED) for what is written. Bulk: path(i) = r.bytes(V)
  *   for i = 0 .. ENTRIES - 1, one commit. Then COMMITS times: SETS times
  *   { i = r.below(ENTRIES); path(i) = r.bytes(V) }, commit. Reads draw from
- *   seed(SEED + 1), started anew for each pass.
- *
- *   path(i), depth K, width W: K - 1 steps "d%03d" of x mod W, x / W, ...,
- *   from x = i on, then "k%08d" of i.
+ *   seed(SEED + 1), started anew for each pass. path(i): see keys.h.
  */
 #include <inttypes.h>
 #include <notafs/hash_gcrypt.h>
@@ -24,11 +21,10 @@
 
 #include "bench/counted_vfs.h"
 #include "bench/harness.h"
+#include "bench/keys.h"
 #include "bench/options.h"
 #include "bench/workloads.h"
 #include "host/prng.h"
-
-enum { MAX_DEPTH = 64, STEP_CAP = 24 };
 
 /* Phases are functions of their own in profiles. */
 #define PHASE static __attribute__((noinline)) void
@@ -42,8 +38,7 @@ struct pack {
     uint64_t commits;
     uint64_t sets;
     uint64_t vsize;
-    uint64_t depth;
-    uint64_t width;
+    struct keys keys;
     uint64_t reads;
     uint64_t seed;
     uint64_t split_every;
@@ -67,42 +62,6 @@ struct pack {
     struct pk_digest head;   /* the newest commit */
     struct pk_digest middle; /* what a collection will keep */
 };
-
-/* ------------------------------------------------------------------- paths */
-
-struct path {
-    char text[MAX_DEPTH][STEP_CAP];
-    struct pk_slice steps[MAX_DEPTH];
-};
-
-/* letter and x with at least so many digits, as printf's %0*d has them, but
- * without its cost: this is no benchmark of printf. */
-static struct pk_slice step_of(char *text, char letter, uint64_t x,
-                               size_t n_digits)
-{
-    char *p = text + STEP_CAP;
-    const char *end = p;
-
-    do {
-        *--p = (char)('0' + x % 10);
-        x /= 10;
-    } while (x > 0 || (size_t)(end - p) < n_digits);
-    *--p = letter;
-    return (struct pk_slice){(const uint8_t *)p, (size_t)(end - p)};
-}
-
-static struct pk_path path_of(const struct pack *p, uint64_t i,
-                              struct path *path)
-{
-    size_t n = (size_t)p->depth;
-    uint64_t x = i;
-
-    for (size_t k = 0; k + 1 < n; k++, x /= p->width) {
-        path->steps[k] = step_of(path->text[k], 'd', x % p->width, 3);
-    }
-    path->steps[n - 1] = step_of(path->text[n - 1], 'k', i, 8);
-    return (struct pk_path){path->steps, n};
-}
 
 /* ----------------------------------------------------------------- records */
 
@@ -201,10 +160,10 @@ static struct pk_tree *head_tree(struct pack *p)
 static void set_one(struct pack *p, uint64_t i)
 {
     struct pk_slice value = {p->value, (size_t)p->vsize};
-    struct path path;
+    struct key key;
 
     prng_bytes(&p->prng, value.len, p->value);
-    bench_must(pk_tree_set(p->tree, path_of(p, i, &path), value), "set");
+    bench_must(pk_tree_set(p->tree, key_path(&p->keys, i, &key), value), "set");
 }
 
 static struct pk_slice slice_of(const char *text)
@@ -282,12 +241,12 @@ PHASE incremental(struct pack *p)
 
 static void find_one(struct pack *p, struct pk_tree *tree, struct prng *prng)
 {
-    struct path path;
+    struct key key;
     struct pk_bytes bytes;
 
-    bench_must(pk_tree_get(tree,
-                           path_of(p, prng_below(prng, p->entries), &path),
-                           &bytes),
+    bench_must(pk_tree_get(
+                   tree, key_path(&p->keys, prng_below(prng, p->entries), &key),
+                   &bytes),
                "find");
     if (bytes.len != p->vsize) {
         bench_fail("contents of %zu bytes", bytes.len);
@@ -453,11 +412,7 @@ static void pack_begin(struct pack *p)
     } else if (strcmp(p->strategy_text, strategies[PK_STRATEGY_MINIMAL]) != 0) {
         bench_fail("no such strategy: %s", p->strategy_text);
     }
-    if (p->depth < 1 || p->depth > MAX_DEPTH || p->width < 1 ||
-        p->entries < 1) {
-        bench_fail("depth is 1 to %d, width and entries are 1 or more",
-                   MAX_DEPTH);
-    }
+    keys_check(&p->keys, p->entries);
     p->store_folder = bench_scratch(p->folder);
     bench_must(pk_vfs_posix_open(p->store_folder,
                                  p->durable ? 0u : PK_VFS_POSIX_NO_SYNC,
@@ -504,8 +459,7 @@ int bench_pack(int argc, char **argv)
         .commits = 200,
         .sets = 500,
         .vsize = 64,
-        .depth = 3,
-        .width = 32,
+        .keys = {.depth = 3, .width = 32},
         .reads = 100000,
         .seed = 42,
         .split_every = 10,
@@ -517,8 +471,8 @@ int bench_pack(int argc, char **argv)
         {"commits", BENCH_NUMBER, &p.commits, "incremental commits"},
         {"sets", BENCH_NUMBER, &p.sets, "changes in each of them"},
         {"vsize", BENCH_NUMBER, &p.vsize, "bytes of contents"},
-        {"depth", BENCH_NUMBER, &p.depth, "steps of a path"},
-        {"width", BENCH_NUMBER, &p.width, "directories in a directory"},
+        {"depth", BENCH_NUMBER, &p.keys.depth, "steps of a path"},
+        {"width", BENCH_NUMBER, &p.keys.width, "directories in a directory"},
         {"reads", BENCH_NUMBER, &p.reads, "lookups of each kind"},
         {"seed", BENCH_NUMBER, &p.seed, "of the generator"},
         {"strategy", BENCH_TEXT, &p.strategy_text, "minimal or always"},

@@ -3,6 +3,7 @@
 #ifndef BENCH_WORKLOADS_H
 #define BENCH_WORKLOADS_H
 
+int bench_commits(int argc, char **argv);
 int bench_device(int argc, char **argv);
 int bench_files(int argc, char **argv);
 int bench_pack(int argc, char **argv);

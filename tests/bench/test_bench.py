@@ -69,6 +69,22 @@ class Pack(unittest.TestCase):
             self.assertEqual(run.returncode, 2, words)
 
 
+class Commits(unittest.TestCase):
+    def test_every_peer_takes_part(self):
+        run = subprocess.run(
+            [BENCH, "commits", "--entries", "100", "--rounds", "1",
+             "--singles", "2", "--batches", "1", "--updates", "20", "--size",
+             "32m", "--json"],
+            check=True, stdout=subprocess.PIPE, text=True)
+        records = [json.loads(line) for line in run.stdout.splitlines()]
+        for figure in "load", "commit_one", "commit_many":
+            names = [r["peer"] for r in records if r["figure"] == figure]
+            self.assertEqual(sorted(names),
+                             ["LMDB", "SQLite", "git fast-import",
+                              "pack in a folder", "pack on an image",
+                              "plain files"])
+
+
 class Files(unittest.TestCase):
     SMALL = ["--size", "8m", "--fsize", "1m", "--reads", "200", "--appends",
              "3000", "--sets", "50", "--overwrites", "100", "--cache", "1m"]

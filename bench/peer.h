@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Peers: programs that keep keys and values durably, each behind one table. A
+ * commit is on disk when it returns: fsync or more, whoever it is.
+ */
+#ifndef BENCH_PEER_H
+#define BENCH_PEER_H
+
+#include "bench/keys.h"
+
+/* Key number i gets the value of len bytes at value. */
+struct peer_update {
+    uint64_t i;
+    const uint8_t *value;
+};
+
+struct peer_setup {
+    const char *folder; /* the peer's own, empty */
+    struct keys keys;
+    uint64_t entries;
+    size_t value_len;
+    uint64_t image_len; /* for what wants an image */
+};
+
+struct peer {
+    const char *name;
+    uint64_t max_entries; /* more would take too long; 0: any number */
+    /* What open gives is passed to the others. */
+    void *(*open)(const struct peer_setup *setup);
+    void (*commit)(void *peer, const struct peer_update *updates, size_t n);
+    void (*close)(void *peer);
+};
+
+extern const struct peer peer_pack_folder;
+extern const struct peer peer_pack_image;
+extern const struct peer peer_lmdb;
+extern const struct peer peer_sqlite;
+extern const struct peer peer_git;
+extern const struct peer peer_files;
+
+#endif
