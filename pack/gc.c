@@ -447,7 +447,7 @@ static uint64_t gc_mem(const struct pk_gc *gc)
 {
     const struct pk_gc_queue *queue = &gc->queue;
 
-    return sizeof(*gc) + PK_GC_BLOCK_LEN + PK_GC_COPY_LEN +
+    return sizeof(*gc) + PK_GC_BLOCK_LEN + gc->copy_len +
            2 * (uint64_t)PK_GC_PAGE_LEN + queue->bits_len +
            queue->cap_pending * sizeof(uint64_t) +
            queue->cap_runs * sizeof(*queue->runs) +

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "notafs/platform/codec.h"
+#include "pack/migrate.h"
 
 static const char pack_name[] = "store.pack";
 static const char chunk0_name[] = "store.0.suffix";
@@ -240,6 +241,9 @@ int pk_layout_clean(struct pk_store *store)
 
     if (err > 0) {
         err = pk_file_rename(&store->ctx, store->vfs, pack_name, chunk0_name);
+    }
+    if (err == 0) {
+        err = pk_migrate_clean(store);
     }
     while (err == 0) {
         err =

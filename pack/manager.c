@@ -17,6 +17,7 @@
 #include "pack/gc.h"
 #include "pack/inode.h"
 #include "pack/layout.h"
+#include "pack/migrate.h"
 
 static const char control_name[] = "store.control";
 static const char control_tmp_name[] = "store.control.tmp";
@@ -225,6 +226,9 @@ static int store_open_writer(struct pk_store *store)
 {
     int err = pk_store_open_control(store);
 
+    if (err == 0) {
+        err = pk_migrate_lower(store);
+    }
     if (err == 0) {
         err = pk_store_open_pack(store);
     }

@@ -108,7 +108,10 @@ struct pk_repo;
 
 /*
  * Open a store. For reading, any number may be open at once, beside one for
- * writing. V1 and V2 layouts are migrated when opened for writing.
+ * writing. V1 and V2 layouts are migrated when opened for writing; and so is a
+ * store, neither collected nor split, to which a lower layer is given that it
+ * did not have: all that it holds becomes the first volume, and it counts as
+ * collected from then on.
  *
  * Owns:   opts->vfs and opts->lower are kept: they outlive the repo.
  * Errors: NF_EC_LAYOUT (no store there), NF_EC_STORE_LOCKED, NF_EC_CONTROL,

@@ -621,6 +621,118 @@ START_TEST(requests_fail)
 }
 END_TEST
 
+/* --------------------------------------------------------------- migration */
+
+static int try_open(struct world *w, enum pk_strategy strategy, uint32_t flags)
+{
+    struct pk_open opts = kit_open(&w->files, w->config, flags);
+
+    opts.lower = &w->files.vfs;
+    opts.strategy = strategy;
+    return pk_repo_open(&w->mem.env, &opts, NULL, &w->repo);
+}
+
+/* A store without a lower layer, closed. */
+static void world_begin_old(struct world *w, int n_commits)
+{
+    memset(w, 0, sizeof(*w));
+    mem_fault_init(&w->mem);
+    vfs_fault_init(&w->files);
+    w->config = "kv32";
+    world_open(w, PK_OPEN_WRITE | PK_OPEN_CREATE);
+    while (w->n < n_commits) {
+        commit(w);
+    }
+    assert_ok(pk_repo_close(w->repo));
+}
+
+/* Given a lower layer a store has all in volume 0, whatever fails on the way
+ * and is tried again. */
+static void migrates_with(bool memory)
+{
+    for (uint64_t nth = 1;; nth++) {
+        struct world w;
+        struct pk_gc_options options;
+        bool failed;
+        int err;
+
+        world_begin_old(&w, 3);
+        w.lower = true;
+        if (memory) {
+            mem_fault_fail(&w.mem, nth, false);
+        } else {
+            vfs_fault_fail(&w.files, nth, false);
+        }
+        err = try_open(&w, PK_STRATEGY_MINIMAL, PK_OPEN_WRITE);
+        failed = w.mem.n_failed + w.files.n_failed > 0;
+        mem_fault_fail(&w.mem, 0, false);
+        vfs_fault_fail(&w.files, 0, false);
+        ck_assert(failed || err == 0);
+        if (err != 0) {
+            world_open(&w, PK_OPEN_WRITE);
+        }
+        look(&w, 1);
+        commit(&w);
+        options = keep_one(&w, 4);
+        options.split = true;
+        assert_ok(collect(&w, &options, NULL));
+        look(&w, 1);
+        (void)names_of(&w, 1);
+        world_end(&w);
+        if (!failed) {
+            ck_assert_uint_gt(nth, 10);
+            return;
+        }
+    }
+}
+
+START_TEST(migrates)
+{
+    migrates_with(false);
+    migrates_with(true);
+}
+END_TEST
+
+START_TEST(migrates_what_is_empty)
+{
+    struct world w;
+    struct pk_gc_options options;
+
+    world_begin_old(&w, 0);
+    w.lower = true;
+    world_open(&w, PK_OPEN_WRITE);
+    commit(&w);
+    commit(&w);
+    options = keep_one(&w, 2);
+    assert_ok(collect(&w, &options, NULL));
+    world_reopen(&w, 0);
+    look(&w, 1);
+    world_end(&w);
+}
+END_TEST
+
+START_TEST(refuses_to_migrate)
+{
+    const uint32_t no = PK_OPEN_WRITE | PK_OPEN_NO_MIGRATE;
+    struct world w;
+
+    world_begin_old(&w, 2);
+    assert_err(try_open(&w, PK_STRATEGY_MINIMAL, no), NF_EC_MIGRATION);
+    assert_err(try_open(&w, PK_STRATEGY_ALWAYS, PK_OPEN_WRITE), NF_EC_STRATEGY);
+    assert_ok(try_open(&w, PK_STRATEGY_ALWAYS, 0)); /* a reader looks past it */
+    look(&w, 1);
+    assert_ok(pk_repo_close(w.repo));
+    world_open(&w, PK_OPEN_WRITE);
+    assert_ok(pk_repo_split(w.repo));
+    assert_ok(pk_repo_close(w.repo));
+    assert_err(try_open(&w, PK_STRATEGY_MINIMAL, PK_OPEN_WRITE),
+               NF_EC_MIGRATION);
+    world_open(&w, PK_OPEN_WRITE);
+    look(&w, 1);
+    world_end(&w);
+}
+END_TEST
+
 /* ------------------------------------------------------------------- rules */
 
 static int64_t since_date = 9;
@@ -752,5 +864,6 @@ UNIT_MAIN("pack/store/gc", keeps_what_follows, keeps_what_follows_kv64,
           steps_are_bounded, steps_of_archiving_are_bounded,
           little_memory_gives_the_same, dry_run_tells_the_truth,
           dry_run_tells_of_the_archive, cancelled_leaves_nothing, refuses,
-          allocations_fail, requests_fail, rules_keep_commits,
-          rules_pass_over_what_is_gone, splits_first)
+          allocations_fail, requests_fail, migrates, migrates_what_is_empty,
+          refuses_to_migrate, rules_keep_commits, rules_pass_over_what_is_gone,
+          splits_first)

@@ -61,6 +61,7 @@ struct world {
     struct pk_vfs_notafs *notafs;
     struct pk_vfs vfs; /* in use */
     bool lower;
+    bool migrates; /* when opened for writing */
     struct pk_repo *repo;
     struct pk_digest commits[N_MAX + 1]; /* from 1 on */
     struct pk_digest roots[N_MAX + 1];
@@ -274,14 +275,30 @@ static void run_archive(struct world *w)
     collect_one(w, w->n, true);
 }
 
+/* A lower layer for a store that had none. */
+static void run_migrate(struct world *w)
+{
+    assert_ok(pk_repo_close(w->repo));
+    w->lower = true;
+    world_open(w, PK_OPEN_WRITE);
+    w->generation = 1;
+    mark(w);
+    commit(w);
+    collect_one(w, w->n, true);
+}
+
 static const struct scenario {
     const char *name;
     void (*run)(struct world *w);
     bool lower;
 } scenarios[] = {
-    {"collect", run_collect, false},    {"again", run_again, false},
-    {"give up", run_give_up, false},    {"keep more", run_keep_more, false},
-    {"archive", run_archive, true},     {"archive, give up", run_give_up, true},
+    {"migrate", run_migrate, false},
+    {"collect", run_collect, false},
+    {"again", run_again, false},
+    {"give up", run_give_up, false},
+    {"keep more", run_keep_more, false},
+    {"archive", run_archive, true},
+    {"archive, give up", run_give_up, true},
     {"archive again", run_again, true},
 };
 
@@ -291,10 +308,11 @@ static void record(struct world *w, const struct scenario *scenario)
     world_open(w, PK_OPEN_WRITE | PK_OPEN_CREATE);
     while (w->n < N_FIRST) {
         assert_ok(try_commit(w));
-        if (w->n % 3 == 0) {
+        if (w->n % 3 == 0 && scenario->run != run_migrate) {
             assert_ok(pk_repo_split(w->repo));
         }
     }
+    w->migrates = scenario->run == run_migrate;
     record_begin(w);
     mark(w);
     scenario->run(w);
@@ -430,6 +448,7 @@ static void judge(struct world *w, int n, int generation)
     w->seen[shown]++;
     w->n_states++;
     world_open(w, PK_OPEN_WRITE);
+    shown += w->migrates && shown == 0;
     ck_assert_int_eq(look(w, n), shown);
     look_for_leavings(w);
     assert_ok(try_commit(w));
