@@ -122,8 +122,9 @@ static int receive_end(struct np_store *store, struct pk_receive *receive)
     }
     err = receive_branches(store, receive, list);
     if (list != NULL) {
-        np_json_put(json_pack("{s:I,s:I,s:I,s:o}", "objects",
-                              (json_int_t)stats.objects, "chunks",
+        np_json_put(json_pack("{s:I,s:I,s:I,s:I,s:o}", "objects",
+                              (json_int_t)stats.objects, "known",
+                              (json_int_t)stats.objects_known, "chunks",
                               (json_int_t)stats.chunks_taken, "bytes_passed",
                               (json_int_t)stats.bytes_bad, "branches", list));
     }
@@ -139,20 +140,20 @@ static int receive_status(struct np_store *store, struct pk_receive *receive)
     return pk_receive_checkpoint(receive) == 0 ? 0 : NP_FAILED;
 }
 
-static int receive_open(struct np_store *store, const char *name, FILE **ret)
+static int receive_open(const char *name, FILE **ret)
 {
     if (strcmp(name, "-") == 0) {
         *ret = stdin;
         return 0;
     }
     *ret = fopen(name, "re");
-    (void)store;
     return *ret != NULL ? 0 : receive_fail(name);
 }
 
 int np_receive(const struct np_options *options, int n_words, char **words)
 {
     struct pk_receive_options how = {.codec = nf_codec_lz4()};
+    struct np_scratch scratch = {.posix = NULL};
     struct pk_receive *receive = NULL;
     FILE *file = NULL;
     struct np_store store;
@@ -173,7 +174,11 @@ int np_receive(const struct np_options *options, int n_words, char **words)
         return np_store_close(&store) != 0 ? NP_FAILED : err;
     }
     if (!options->status) {
-        err = receive_open(&store, words[1], &file);
+        err = receive_open(words[1], &file);
+    }
+    if (err == 0) {
+        err = np_scratch_open(&scratch);
+        how.scratch = &scratch.vfs;
     }
     if (err == 0) {
         err = pk_receive_open(store.repo, &how, &receive);
@@ -187,6 +192,7 @@ int np_receive(const struct np_options *options, int n_words, char **words)
         err = receive_end(&store, receive);
     }
     pk_receive_close(receive);
+    np_scratch_close(&scratch);
     if (file != NULL && file != stdin) {
         (void)fclose(file); /* only read */
     }

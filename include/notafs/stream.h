@@ -109,6 +109,11 @@ void pk_send_close(struct pk_send *send);
 struct pk_receive_options {
     const struct nf_codec *codec; /* NULL: only what is not compressed */
     uint64_t checkpoint_len;      /* bytes between two checkpoints; 0: 16 MiB */
+
+    /* Or NULL. Of a stream that was not made for what the receiver has, do not
+     * store again what its branches reach: they are gone through when the front
+     * comes, for an index in here. 12 MiB more memory. */
+    const struct pk_vfs *scratch;
 };
 
 /*
@@ -150,7 +155,8 @@ struct pk_receive_stats {
     uint64_t stashed;    /* chunks beyond next_chunk that are here */
     uint64_t objects;    /* 0: not known yet */
     uint64_t objects_done;
-    uint64_t bytes; /* that they took where they come from */
+    uint64_t objects_known; /* of these: they were here */
+    uint64_t bytes;         /* that they took where they come from */
     uint64_t bytes_in;
     uint64_t chunks_taken;
     uint64_t chunks_again; /* had them already */

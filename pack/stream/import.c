@@ -190,11 +190,16 @@ static int import_contents(struct pk_receive *receive, struct pk_cursor *c,
     struct pk_store *store = receive->store;
     struct pk_slice bytes = {c->p, pk_cursor_left(c)};
     struct pk_digest hash;
-    int err = pk_digest_contents(&store->scheme, bytes, &hash);
+    int got = pk_digest_contents(&store->scheme, bytes, &hash);
 
     (void)pk_take(c, bytes.len);
-    return err == 0 ? pk_object_append_boxed(store, 'B', &hash, bytes, ret_off)
-                    : err;
+    if (got == 0) {
+        got = pk_known_find(receive, 'B', &hash, ret_off);
+    }
+    if (got != 0) {
+        return got > 0 ? 0 : got;
+    }
+    return pk_object_append_boxed(store, 'B', &hash, bytes, ret_off);
 }
 
 /* The bindings of an inode, into body. Names get their ids from the last to the
@@ -357,6 +362,13 @@ static int import_inode(struct pk_receive *receive, bool tree,
         return err;
     }
     err = import_check_children(receive, inode);
+    if (err == 0) {
+        err = pk_known_find(receive, inode->kind, &inode->hash, ret_off);
+    }
+    if (err > 0) {
+        pk_inode_drop(store, inode);
+        return 0;
+    }
     if (err == 0) {
         err = pk_object_append_boxed(store, inode->kind, &inode->hash, body,
                                      ret_off);
@@ -551,6 +563,10 @@ int pk_import_element(struct pk_receive *receive, const uint8_t *p, size_t len)
 
     if (!receive->has_front) {
         return import_first(receive, p, len);
+    }
+    err = receive->known_asked ? 0 : pk_known_open(receive);
+    if (err != 0) {
+        return err;
     }
     err = import_object(receive, &c, &off);
     if (err == 0 && (c.bad || c.p != c.end)) {

@@ -51,6 +51,7 @@ int pk_receive_open(struct pk_repo *repo,
         return pk_fail_mem(&store->ctx);
     }
     store->receiving = true;
+    receive->repo = repo;
     receive->store = store;
     receive->options = *options;
     if (receive->options.checkpoint_len == 0) {
@@ -90,6 +91,7 @@ void pk_receive_close(struct pk_receive *receive)
     }
     store = receive->store;
     keep = receive->keep;
+    pk_known_close(receive);
     pk_stash_close(receive);
     pk_list_file_close(&receive->offs);
     pk_buf_deinit(&receive->raw);

@@ -29,6 +29,7 @@ struct pk_stash {
 };
 
 struct pk_receive {
+    struct pk_repo *repo;
     struct pk_store *store;
     struct pk_receive_options options;
     struct pk_receive_stats stats;
@@ -47,8 +48,10 @@ struct pk_receive {
     struct pk_list_file offs; /* of elements, where they are here */
     struct pk_buf body;       /* of an object being made */
     struct pk_stash stash;
-    bool keep; /* the files are of use to a later receiver */
-    int err;   /* the first one: it stays */
+    bool known_asked;
+    struct pk_index known; /* what is here, where ctx is not NULL */
+    bool keep;             /* the files are of use to a later receiver */
+    int err;               /* the first one: it stays */
 };
 
 /* ---------------------------------------------------------------- stash.c */
@@ -65,6 +68,16 @@ bool pk_stash_has(const struct pk_receive *receive, uint64_t number);
 /* The chunk `number`, into receive->early, and away with it. 1: there; 0: not.
  */
 NF_MUST_USE int pk_stash_take(struct pk_receive *receive, uint64_t number);
+
+/* ---------------------------------------------------------------- known.c */
+
+/* Find out what is here, if that is of use and wanted. The front is here. */
+NF_MUST_USE int pk_known_open(struct pk_receive *receive);
+void pk_known_close(struct pk_receive *receive);
+
+/* 1: an object of that kind and hash is here; 0: not, as far as is known. */
+NF_MUST_USE int pk_known_find(struct pk_receive *receive, uint8_t kind,
+                              const struct pk_digest *hash, uint64_t *ret_off);
 
 /* --------------------------------------------------------------- import.c */
 

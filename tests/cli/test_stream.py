@@ -178,6 +178,20 @@ def test_only_what_is_new():
                          "--json"))["objects"], 0)
 
 
+def test_nothing_is_stored_twice():
+    make("s", commits=5)
+    pack("-s", "s", "send", "all")
+    pack("-s", "s", "send", "old", heads("s")[2], "--alone")
+    empty("d")
+    pack("-s", "d", "receive", "old", "-b", "base")
+    before = os.path.getsize("d/store.0.suffix")
+    said = json.loads(pack("-s", "d", "receive", "all", "--json"))
+    same(said["known"], 5)  # three files and two directories
+    same(os.path.getsize("d/store.0.suffix") - before < 4 * 60000, True)
+    same(heads("d"), heads("s"))
+    whole("d")
+
+
 def test_push_and_pull():
     make("a")
     pack("clone", "a", "b")

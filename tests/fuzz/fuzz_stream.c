@@ -29,6 +29,7 @@ static void commit(struct pk_repo *repo, int64_t date)
     fuzz_check(pk_tree_empty(repo, &tree) == 0);
     fuzz_check(pk_tree_set(tree, path_a, data) == 0);
     fuzz_check(pk_commit_make(tree, NULL, 0, &info, &hash) == 0);
+    fuzz_check(pk_branch_set(repo, path_a.steps[0], &hash) == 0);
     pk_tree_free(tree);
     fuzz_check(pk_repo_flush(repo) == 0);
 }
@@ -65,12 +66,15 @@ static int finding(void *arg, const struct pk_finding *found)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct pk_open opts = {.flags = PK_OPEN_WRITE | PK_OPEN_CREATE};
-    struct pk_receive_options how = {&fuzz_codec, 300};
+    struct pk_receive_options how = {.codec = &fuzz_codec,
+                                     .checkpoint_len = 300};
     struct pk_check_stats stats;
     struct pk_receive *receive;
+    struct pk_vfs_mem *scratch_files;
     struct pk_vfs_mem *files;
     struct mem_fault mem;
     struct pk_repo *repo;
+    struct pk_vfs scratch;
     struct pk_vfs vfs;
 
     if (size == 0 || size > MAX_RAW) {
@@ -78,6 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     mem_fault_init(&mem);
     fuzz_check(pk_vfs_mem_open(&mem.env, &files, &vfs) == 0);
+    fuzz_check(pk_vfs_mem_open(&mem.env, &scratch_files, &scratch) == 0);
+    how.scratch = &scratch;
     opts.vfs = &vfs;
     fuzz_check(pk_config_parse("kv32,entries=2,stable_hash=3", &opts.config) ==
                0);
@@ -100,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     commit(repo, 2);
     fuzz_check(pk_repo_close(repo) == 0);
     pk_vfs_mem_close(files);
+    pk_vfs_mem_close(scratch_files);
     fuzz_check(mem.live_blocks == 0);
     return 0;
 }

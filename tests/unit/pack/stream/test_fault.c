@@ -142,5 +142,38 @@ START_TEST(receiver_without_files)
 }
 END_TEST
 
+/* The same with a stream that was not made for what is here, so that it has to
+ * be found out. */
+START_TEST(receiver_that_finds_out)
+{
+    bool undisturbed = false;
+    struct wire full;
+
+    setup();
+    assert_ok(wire_send(&full, &mem.env, &src, 0, N_COMMITS, NULL));
+    for (uint64_t n = 1; !undisturbed; n++) {
+        struct wire_store dst;
+        int err;
+
+        wire_empty_init(&dst, &mem.env, "smallseeded", PK_STRATEGY_MINIMAL);
+        assert_ok(wire_receive(&old, &mem.env, &dst));
+        wire_set_branch(&dst, &mem.env, &src.commits[N_OLD - 1]);
+        mem_fault_fail(&mem, n, n % 2 == 0);
+        err = wire_receive(&full, &mem.env, &dst);
+        undisturbed = mem.n_failed == 0;
+        mem_fault_fail(&mem, 0, false);
+        ck_assert(err == 0 || nf_err_class(err) == NF_ENOMEM ||
+                  err == NF_ENOSPC /* of the scratch files in memory */);
+        ck_assert_uint_eq(mem.live_blocks, 0);
+        assert_ok(wire_receive(&full, &mem.env, &dst));
+        receive_again(&dst, 0);
+        wire_store_deinit(&dst);
+    }
+    wire_deinit(&full);
+    teardown();
+}
+END_TEST
+
 UNIT_MAIN("pack/stream/fault", sender_without_memory, sender_without_files,
-          receiver_without_memory, receiver_without_files)
+          receiver_without_memory, receiver_without_files,
+          receiver_that_finds_out)

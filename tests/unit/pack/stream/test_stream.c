@@ -88,6 +88,47 @@ START_TEST(only_what_is_new)
 }
 END_TEST
 
+/* A stream that was not made for this receiver: what it has is not stored once
+ * more, whatever the order of commits and branches. */
+START_TEST(nothing_is_stored_twice)
+{
+    struct wire_store src;
+    struct wire_store dst;
+    struct wire_store fresh;
+    struct pk_control_view control;
+    struct pk_repo *repo;
+    struct wire full;
+    struct wire old;
+    uint64_t end;
+
+    mem_fault_init(&mem);
+    wire_store_init(&src, &mem.env, "smallseeded", N_COMMITS, 3000);
+    assert_ok(wire_send(&full, &mem.env, &src, 0, N_COMMITS, NULL));
+    assert_ok(wire_send(&old, &mem.env, &src, 0, 7, NULL));
+    wire_empty_init(&fresh, &mem.env, "smallseeded", PK_STRATEGY_MINIMAL);
+    assert_ok(wire_receive(&full, &mem.env, &fresh));
+    assert_ok(pk_repo_open(&mem.env, &fresh.opts, NULL, &repo));
+    pk_view_control(repo, &control);
+    end = control.end;
+    assert_ok(pk_repo_close(repo));
+    wire_empty_init(&dst, &mem.env, "smallseeded", PK_STRATEGY_MINIMAL);
+    assert_ok(wire_receive(&old, &mem.env, &dst));
+    wire_set_branch(&dst, &mem.env, &src.commits[6]);
+    assert_ok(wire_receive(&full, &mem.env, &dst));
+    assert_ok(pk_repo_open(&mem.env, &dst.opts, NULL, &repo));
+    pk_view_control(repo, &control);
+    ck_assert_uint_eq(control.end, end);
+    ck_assert(wire_check(repo, &src, N_COMMITS - 1));
+    assert_ok(pk_repo_close(repo));
+    wire_deinit(&full);
+    wire_deinit(&old);
+    wire_store_deinit(&src);
+    wire_store_deinit(&dst);
+    wire_store_deinit(&fresh);
+    ck_assert_uint_eq(mem.live_blocks, 0);
+}
+END_TEST
+
 START_TEST(other_configuration)
 {
     struct wire_store src;
@@ -551,5 +592,6 @@ START_TEST(collected_meanwhile)
 END_TEST
 
 UNIT_MAIN("pack/stream/stream", every_configuration, only_what_is_new,
-          other_configuration, same_stream_twice, bounded_memory,
-          cut_and_resumed, forged, another_stream, collected_meanwhile)
+          nothing_is_stored_twice, other_configuration, same_stream_twice,
+          bounded_memory, cut_and_resumed, forged, another_stream,
+          collected_meanwhile)

@@ -155,10 +155,16 @@ int wire_receive(const struct wire *wire, const struct nf_env *env,
     struct pk_receive_options how = {.codec = nf_codec_lz4(),
                                      .checkpoint_len = 100000};
     struct pk_receive *receive = NULL;
+    struct pk_vfs_mem *files = NULL;
     struct pk_repo *repo = NULL;
-    int err = pk_repo_open(env, &into->opts, NULL, &repo);
+    struct pk_vfs scratch;
+    int err = pk_vfs_mem_open(env, &files, &scratch);
     int close_err;
 
+    how.scratch = &scratch;
+    if (err == 0) {
+        err = pk_repo_open(env, &into->opts, NULL, &repo);
+    }
     if (err == 0) {
         err = pk_receive_open(repo, &how, &receive);
     }
@@ -170,7 +176,20 @@ int wire_receive(const struct wire *wire, const struct nf_env *env,
     }
     pk_receive_close(receive);
     close_err = pk_repo_close(repo);
+    if (files != NULL) {
+        pk_vfs_mem_close(files);
+    }
     return err == 0 ? close_err : err;
+}
+
+void wire_set_branch(struct wire_store *w, const struct nf_env *env,
+                     const struct pk_digest *hash)
+{
+    struct pk_repo *repo;
+
+    assert_ok(pk_repo_open(env, &w->opts, NULL, &repo));
+    assert_ok(pk_branch_set(repo, kit_text("main"), hash));
+    assert_ok(pk_repo_close(repo));
 }
 
 struct found {

@@ -45,9 +45,13 @@ int wire_send(struct wire *wire, const struct nf_env *env,
               const struct nf_codec *codec);
 void wire_deinit(struct wire *wire);
 
-/* All of it into a store, with n commits expected afterwards. */
+/* All of it into a store. */
 int wire_receive(const struct wire *wire, const struct nf_env *env,
                  struct wire_store *into);
+
+/* Branch main, by which a receiver knows what it has. */
+void wire_set_branch(struct wire_store *w, const struct nf_env *env,
+                     const struct pk_digest *hash);
 
 /* Every commit in the index is one of src's and whole; pk_check finds nothing;
  * whether the one numbered `last` is there. */
