@@ -81,6 +81,7 @@ static int image_init(struct image *image, const struct image_mount *how)
 static void image_deinit(struct image *image)
 {
     image_nodes_deinit(image);
+    image_spaces_deinit(image);
     attrs_deinit(&image->attrs);
     pthread_cond_destroy(&image->timer);
     pthread_mutex_destroy(&image->timer_lock);

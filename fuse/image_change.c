@@ -55,6 +55,10 @@ static int change_file(struct image *image, struct node *node,
     do {
         err = apply(file, change);
     } while (err != 0 && image_retry(image, err, &tried));
+    if (err == 0) {
+        struct nf_stat st;
+        (void)image_stat_node(image, node, image->live.nf, &st); /* noted */
+    }
     nf_close(opened);
     return err;
 }

@@ -49,11 +49,36 @@ static bool is_reserved(const struct node *parent, const char *name)
            is_named(name, IMAGE_REMOVED);
 }
 
+/* .generations, or what is directly in it. */
+static int look_up_generation(struct image *image, struct node *parent,
+                              const char *name, struct fuse_entry_param *ret)
+{
+    struct nf_stat st = {.type = NF_TYPE_DIR, .id = IMAGE_GENERATIONS_ID};
+    struct node *node;
+    if (parent->kind != NODE_GENERATIONS) {
+        node = image_node_look_up(image, parent, name, strlen(name), &st);
+        if (node == NULL) {
+            return NF_ENOMEM;
+        }
+    } else {
+        int err = image_generation_open(image, parent, name, &node);
+        if (err != 0) {
+            return err;
+        }
+    }
+    image_fill_entry(image, node, &st, ret);
+    return 0;
+}
+
 static int look_up(struct image *image, struct node *parent, const char *name,
                    struct fuse_entry_param *ret)
 {
     struct reading reading;
     struct nf_stat st;
+    if (parent->kind == NODE_GENERATIONS ||
+        (parent == image_root(image) && is_named(name, IMAGE_GENERATIONS))) {
+        return look_up_generation(image, parent, name, ret);
+    }
     size_t len = strlen(name);
     struct nf_at at = image_at_child(parent, name, len);
     if (is_reserved(parent, name)) {
@@ -86,7 +111,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
     struct node *parent = image_node(image, ino);
     struct fuse_entry_param entry;
     int err = look_up(image, parent, name, &entry);
-    if (err == NF_ENOENT) {
+    if (err == NF_ENOENT && parent->kind != NODE_GENERATIONS) {
         memset(&entry, 0, sizeof(entry));
         entry.entry_timeout = 86400.0;
         err = 0;
@@ -312,6 +337,26 @@ static int fill(struct batch *batch, struct listing *listing, uint64_t pos)
     return got < 0 ? got : 0;
 }
 
+static int fill_generations(struct batch *batch, uint64_t pos)
+{
+    char names[64][IMAGE_NUMBER_LEN];
+    int n = image_generation_names(batch->image, names, 64);
+    if (!put_dots(batch, pos)) {
+        return 0;
+    }
+    uint64_t at = pos < FIRST_ENTRY ? FIRST_ENTRY : pos;
+    for (; n > 0 && at - FIRST_ENTRY < (uint64_t)n; at++) {
+        struct fuse_entry_param entry;
+        memset(&entry, 0, sizeof(entry));
+        entry.attr.st_ino = 0xffffffff; /* not known before it is opened */
+        entry.attr.st_mode = S_IFDIR;
+        if (!put(batch, names[at - FIRST_ENTRY], &entry, at + 1)) {
+            break;
+        }
+    }
+    return n < 0 ? n : 0;
+}
+
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                      struct fuse_file_info *fi, bool plus)
 {
@@ -326,7 +371,9 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    if (!batch.dir->removed) {
+    if (batch.dir->kind == NODE_GENERATIONS) {
+        err = fill_generations(&batch, (uint64_t)off);
+    } else if (!batch.dir->removed) {
         pthread_mutex_lock(&listing->lock);
         image_read_begin(image, batch.dir, &reading);
         err = fill(&batch, listing, (uint64_t)off);

@@ -23,9 +23,10 @@
 #include "fuse/serve.h"
 #include "fuse/turn.h"
 
-#define IMAGE_ROOT        1 /* id of the root directory in any generation */
-#define IMAGE_REMOVED     ".notafs-removed" /* files open without a name */
-#define IMAGE_GENERATIONS ".generations"
+#define IMAGE_ROOT           1 /* id of the root directory in any generation */
+#define IMAGE_REMOVED        ".notafs-removed" /* files open without a name */
+#define IMAGE_GENERATIONS    ".generations"
+#define IMAGE_GENERATIONS_ID UINT64_MAX
 
 /* A generation that is shown: the live one, or one below .generations. */
 struct space {
@@ -34,6 +35,8 @@ struct space {
     struct turn turn;
     uint64_t number;  /* of the generation; 0: live */
     uint32_t n_nodes; /* that belong to it; it is closed after the last */
+    struct node *root;
+    _Atomic bool used; /* lately */
 };
 
 enum node_kind { NODE_FILE, NODE_DIR, NODE_GENERATIONS };
@@ -55,7 +58,9 @@ struct node {
     bool removed;         /* has no name any more ... */
     bool hidden;          /* ... but one below IMAGE_REMOVED */
     uint64_t changed;     /* generation that has its last change */
-    struct node *touch;   /* next directory whose mtime is to be recorded */
+    struct nf_stat stat;  /* as it is, if known */
+    bool has_stat;
+    struct node *touch; /* next directory whose mtime is to be recorded */
     bool touched;
     struct timespec mtime; /* of touched directories, and of the root */
     struct timespec atime; /* tv_nsec UTIME_OMIT: as mtime */
@@ -95,6 +100,7 @@ struct image {
     pthread_mutex_t view_lock;
     struct view view;
     _Atomic bool view_wanted; /* a reader had to wait for lack of it */
+    _Atomic bool looked;      /* there were readers since the last commit */
 
     pthread_mutex_t lock;
     struct node **buckets;
@@ -102,6 +108,7 @@ struct image {
     size_t n_nodes;
     struct attrs attrs;
     struct space *spaces;       /* below .generations */
+    struct space *dead_spaces;  /* to be closed */
     uint64_t forgotten_changed; /* the latest change of nodes let go of */
 
     pthread_t seeker;
@@ -129,6 +136,9 @@ fuse_ino_t image_ino(const struct image *image, const struct node *node);
 struct node *image_node_look_up(struct image *image, struct node *parent,
                                 const char *name, size_t len,
                                 const struct nf_stat *st);
+/* The root of a new space, with one look-up. Under lock. */
+struct node *image_node_add_root(struct image *image, struct space *space,
+                                 struct node *parent, const char *name);
 void image_node_forget(struct image *image, struct node *node, uint64_t n);
 void image_node_ref(struct image *image, struct node *node);
 void image_node_unref(struct image *image, struct node *node);
@@ -168,6 +178,9 @@ void image_read_end(struct reading *reading);
 /* Whether what this handle says of that id is the latest. */
 bool image_reading_is_new(struct reading *reading, uint64_t id);
 
+/* Commit now. Under live.turn: an errno. */
+int image_sync_now(struct image *image);
+
 /* Take the live handle's turn to change something: an errno. */
 int image_change_begin(struct image *image);
 /* The file to change; *ret_opened, if not NULL, is to be closed after. */
@@ -191,6 +204,9 @@ void image_sync_stop(struct image *image);
 
 /* ---- image_stat.c ------------------------------------------------------ */
 
+/* What is known of a node without asking: false if nothing. */
+bool image_known_stat(struct image *image, struct node *node,
+                      struct nf_stat *ret);
 void image_fill_stat(struct image *image, struct node *node,
                      const struct nf_stat *st, struct stat *ret);
 /* nf_stat of a node, on the handle of its space, whose turn it is. */
@@ -203,11 +219,20 @@ void image_fill_entry(struct image *image, struct node *node,
 
 /* ---- image_generations.c ------------------------------------------------ */
 
-/* The root of a generation, looked up once more: an errno. */
-int image_generation_open(struct image *image, const char *name,
-                          struct node **ret);
-/* Under image.lock, after its last node has gone. */
+#define IMAGE_NUMBER_LEN 24
+/* The root of a generation, looked up once more: an enum nf_err. */
+int image_generation_open(struct image *image, struct node *parent,
+                          const char *name, struct node **ret);
+/* The names of those that can be opened, newest first: their number. */
+int image_generation_names(struct image *image, char (*ret)[IMAGE_NUMBER_LEN],
+                           size_t max);
+/* Its last node has gone. Under image.lock. */
 void image_space_close(struct image *image, struct space *space);
+/* Under live.turn: close those whose last node has gone. */
+void image_spaces_reap(struct image *image);
+/* Have the kernel forget what was not used since the last call. No locks. */
+void image_spaces_expire(struct image *image);
+void image_spaces_deinit(struct image *image);
 
 /* ---- image_seek.c ------------------------------------------------------- */
 

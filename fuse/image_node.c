@@ -172,7 +172,9 @@ struct node *image_node_look_up(struct image *image, struct node *parent,
         node->n_lookups++;
     } else {
         node = add(image, parent->space, st->id,
-                   st->type == NF_TYPE_DIR ? NODE_DIR : NODE_FILE);
+                   st->id == IMAGE_GENERATIONS_ID ? NODE_GENERATIONS
+                   : st->type == NF_TYPE_DIR      ? NODE_DIR
+                                                  : NODE_FILE);
         if (node != NULL && !set_name(node, name, len)) {
             node->n_lookups = 0;
             let_go(image, node);
@@ -183,6 +185,22 @@ struct node *image_node_look_up(struct image *image, struct node *parent,
         }
     }
     pthread_mutex_unlock(&image->lock);
+    return node;
+}
+
+struct node *image_node_add_root(struct image *image, struct space *space,
+                                 struct node *parent, const char *name)
+{
+    struct node *node = add(image, space, IMAGE_ROOT, NODE_DIR);
+    if (node != NULL && !set_name(node, name, strlen(name))) {
+        node->n_lookups = 0;
+        let_go(image, node);
+        return NULL;
+    }
+    if (node != NULL) {
+        node->parent = parent;
+        parent->refs++;
+    }
     return node;
 }
 
@@ -266,7 +284,7 @@ struct nf_at image_at(struct image *image, const struct node *node,
     if (node->hidden) {
         at.dir = image->removed_dir;
         at.path.len = (size_t)snprintf(buf, NAME_MAX, "%" PRIx64, node->id);
-    } else if (node->parent != NULL) {
+    } else if (node->id != IMAGE_ROOT && node->parent != NULL) {
         at.dir = node->parent->id;
         at.path.len = node->name_len;
         memcpy(buf, node->name, node->name_len);

@@ -24,12 +24,15 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
     struct nf_stat st;
     struct stat stat;
     (void)fi;
-    image_read_begin(image, node, &reading);
-    int err = image_stat_node(image, node, reading.nf, &st);
+    int err = 0;
+    if (!image_known_stat(image, node, &st)) {
+        image_read_begin(image, node, &reading);
+        err = image_stat_node(image, node, reading.nf, &st);
+        image_read_end(&reading);
+    }
     if (err == 0) {
         image_fill_stat(image, node, &st, &stat);
     }
-    image_read_end(&reading);
     if (err != 0) {
         fuse_reply_err(req, serve_errno(err));
     } else {

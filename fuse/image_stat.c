@@ -23,8 +23,8 @@ static bool is_newer(struct timespec a, struct timespec b)
            (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
-int image_stat_node(struct image *image, struct node *node, struct nf *nf,
-                    struct nf_stat *ret)
+static int stat_node(struct image *image, struct node *node, struct nf *nf,
+                     struct nf_stat *ret)
 {
     char name[NAME_MAX + 1];
     if (node->kind == NODE_GENERATIONS ||
@@ -43,6 +43,29 @@ int image_stat_node(struct image *image, struct node *node, struct nf *nf,
     return nf_stat_at(nf, image_at(image, node, name), ret);
 }
 
+int image_stat_node(struct image *image, struct node *node, struct nf *nf,
+                    struct nf_stat *ret)
+{
+    int err = stat_node(image, node, nf, ret);
+    if (err == 0 && nf == image->live.nf) {
+        pthread_mutex_lock(&image->lock);
+        node->stat = *ret;
+        node->has_stat = true;
+        pthread_mutex_unlock(&image->lock);
+    }
+    return err;
+}
+
+bool image_known_stat(struct image *image, struct node *node,
+                      struct nf_stat *ret)
+{
+    pthread_mutex_lock(&image->lock);
+    bool known = node->has_stat;
+    *ret = node->stat;
+    pthread_mutex_unlock(&image->lock);
+    return known;
+}
+
 void image_fill_stat(struct image *image, struct node *node,
                      const struct nf_stat *st, struct stat *ret)
 {
@@ -59,7 +82,7 @@ void image_fill_stat(struct image *image, struct node *node,
     }
     ret->st_mtim.tv_sec = st->mtime.sec;
     ret->st_mtim.tv_nsec = st->mtime.nsec;
-    if (node->touched || (node->parent == NULL && node->mtime.tv_sec != 0)) {
+    if (node->touched || (node->id == IMAGE_ROOT && node->mtime.tv_sec != 0)) {
         ret->st_mtim = node->mtime;
     }
     ret->st_atim =

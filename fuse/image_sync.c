@@ -13,6 +13,7 @@
 
 #include "fuse/image_int.h"
 
+#define IDLE_SEC   5 /* how often to look where nothing is committed */
 #define VIEW_CACHE ((size_t)4 << 20) /* bytes */
 
 /* ---- The readers' view ------------------------------------------------ */
@@ -35,24 +36,30 @@ void image_view_close(struct image *image)
     pthread_mutex_unlock(&image->view_lock);
 }
 
-/* After a commit: show it to readers, if there are any that wait for it. */
-static void renew_view(struct image *image)
+static void open_view(struct image *image)
 {
     struct view *view = &image->view;
-    bool wanted = image->view_wanted || (view->nf != NULL && view->used);
+    pthread_mutex_lock(&image->view_lock);
+    if (view->nf == NULL && image->native) {
+        /* Without it readers wait, that is all. */
+        if (nf_view_open(image->how->nf, 0, VIEW_CACHE, &view->nf) != 0) {
+            view->nf = NULL;
+        }
+        view->generation = image->generation;
+        view->used = false;
+    }
+    pthread_mutex_unlock(&image->view_lock);
+}
+
+/* After a commit: a view of it, if readers are likely to need it. */
+static void renew_view(struct image *image)
+{
+    bool wanted = image->view_wanted || image->view.used;
     image_view_close(image);
     image->view_wanted = false;
-    if (!wanted || !image->native) {
-        return;
+    if (wanted) {
+        open_view(image);
     }
-    pthread_mutex_lock(&image->view_lock);
-    /* Without it they wait, that is all. */
-    if (nf_view_open(image->how->nf, 0, VIEW_CACHE, &view->nf) != 0) {
-        view->nf = NULL;
-    }
-    view->generation = image->generation;
-    view->used = false;
-    pthread_mutex_unlock(&image->view_lock);
 }
 
 static int view_file(struct image *image, struct node *node,
@@ -104,6 +111,8 @@ void image_read_begin(struct image *image, struct node *node,
     ret->image = image;
     ret->opened = NULL;
     ret->space = node->space;
+    node->space->used = true;
+    image->looked = true;
     if (node->space == &image->live && turn_try(&image->live.turn)) {
         ret->nf = image->live.nf;
         return;
@@ -207,6 +216,7 @@ void image_changing(struct image *image, struct node *node)
     if (node != NULL) {
         pthread_mutex_lock(&image->lock);
         node->changed = image->generation + 1;
+        node->has_stat = false;
         pthread_mutex_unlock(&image->lock);
     }
 }
@@ -216,6 +226,7 @@ void image_touch(struct image *image, struct node *dir)
     pthread_mutex_lock(&image->lock);
     dir->mtime = dir->ctime = image_now();
     dir->changed = image->generation + 1;
+    dir->has_stat = false;
     bool first = !dir->touched;
     if (first) {
         dir->touched = true;
@@ -234,7 +245,10 @@ static void flush_touched(struct image *image)
         struct nf_time mtime = {dir->mtime.tv_sec,
                                 (uint32_t)dir->mtime.tv_nsec};
         image->touched = dir->touch;
+        pthread_mutex_lock(&image->lock);
         dir->touched = false;
+        dir->has_stat = false;
+        pthread_mutex_unlock(&image->lock);
         if (dir->parent != NULL && !image->broken) {
             char name[NAME_MAX + 1];
             struct nf_at at = image_at(image, dir, name);
@@ -259,12 +273,16 @@ static void break_down(struct image *image, int err)
                aborted != 0 ? "; nor can the last commit be read" : "");
 }
 
-static int sync_now(struct image *image)
+int image_sync_now(struct image *image)
 {
     uint64_t made = image->changes;
     if (image->broken) {
         return EIO;
     }
+    if (image->looked && nf_is_dirty(image->live.nf)) {
+        open_view(image); /* of the last commit, for readers meanwhile */
+    }
+    image->looked = false;
     flush_touched(image);
     int err = nf_sync(image->live.nf);
     if (err != 0) {
@@ -288,9 +306,8 @@ bool image_retry(struct image *image, int err, bool *tried)
     *tried = true;
     /* What has been freed can be given out again after a commit, unless a view
      * holds it. */
-    image->view_wanted = false;
-    image->view.used = false;
-    return sync_now(image) == 0;
+    image->view_wanted = image->looked = image->view.used = false;
+    return image_sync_now(image) == 0;
 }
 
 int image_change_end(struct image *image, int err)
@@ -311,7 +328,7 @@ int image_sync(struct image *image)
     }
     turn_take(&image->live.turn);
     if (image->synced < made || image->broken) {
-        err = sync_now(image);
+        err = image_sync_now(image);
     }
     turn_pass(&image->live.turn);
     return err;
@@ -323,16 +340,20 @@ static void *commit_by_clock(void *arg)
 {
     struct image *image = arg;
     uint32_t seconds = image->how->options->commit_sec;
+    bool commits = !image->readonly && seconds != 0;
     pthread_mutex_lock(&image->timer_lock);
     while (!image->stopping) {
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += seconds;
+        until.tv_sec += commits ? seconds : IDLE_SEC;
         int res =
             pthread_cond_timedwait(&image->timer, &image->timer_lock, &until);
         if (res == ETIMEDOUT && !image->stopping) {
             pthread_mutex_unlock(&image->timer_lock);
-            (void)image_sync(image); /* has told why */
+            if (commits) {
+                (void)image_sync(image); /* has told why */
+            }
+            image_spaces_expire(image);
             pthread_mutex_lock(&image->timer_lock);
         }
     }
@@ -342,10 +363,6 @@ static void *commit_by_clock(void *arg)
 
 int image_sync_start(struct image *image)
 {
-    if (image->readonly || image->how->options->commit_sec == 0) {
-        image->stopping = true;
-        return 0;
-    }
     return pthread_create(&image->committer, NULL, commit_by_clock, image) == 0
                ? 0
                : NF_ENOMEM;
@@ -354,11 +371,8 @@ int image_sync_start(struct image *image)
 void image_sync_stop(struct image *image)
 {
     pthread_mutex_lock(&image->timer_lock);
-    bool runs = !image->stopping;
     image->stopping = true;
     pthread_cond_signal(&image->timer);
     pthread_mutex_unlock(&image->timer_lock);
-    if (runs) {
-        (void)pthread_join(image->committer, NULL);
-    }
+    (void)pthread_join(image->committer, NULL);
 }

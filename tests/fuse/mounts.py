@@ -45,12 +45,15 @@ def wait_until(what, *args):
 class Mount:
     """A mount in the foreground of a child, at self.dir."""
 
-    def __init__(self, command, directory):
+    def __init__(self, command, directory, preload=None):
         self.dir = os.path.abspath(directory)
         os.makedirs(self.dir, exist_ok=True)
         self.errors = open(self.dir + ".stderr", "ab")
+        env = dict(support.ENV)
+        if preload is not None:
+            env.update(LD_PRELOAD=preload, FUSE_GATE=os.path.abspath("gate"))
         self.daemon = subprocess.Popen([*command, self.dir],
-                                       stderr=self.errors, env=support.ENV)
+                                       stderr=self.errors, env=env)
         wait_until(self.is_up)
         if self.daemon.poll() is not None:
             self.errors.close()
@@ -93,16 +96,17 @@ class Mount:
         self.errors.close()
 
 
-def image(disk, options="", directory="mnt"):
+def image(disk, options="", directory="mnt", preload=None):
     """The disk mounted, see mounted."""
     command = [support.NOTAFS, "mount", "-f", disk]
-    return mounted(command + (["-o", options] if options else []), directory)
+    return mounted(command + (["-o", options] if options else []), directory,
+                   preload)
 
 
 @contextlib.contextmanager
-def mounted(command, directory="mnt"):
+def mounted(command, directory="mnt", preload=None):
     """Mounted by that command; unmounted at the end unless the case did so."""
-    mount = Mount(command, directory)
+    mount = Mount(command, directory, preload)
     try:
         yield mount
         if mount.daemon.poll() is None:

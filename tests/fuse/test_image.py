@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import time
 
 import mounts
 from mounts import sh
@@ -301,6 +302,73 @@ def test_killed_mount_is_replaced():
         run("mount", disk, "mnt")
         same(read("mnt/file"), b"1")
         sh("umount mnt")
+
+
+def test_generations():
+    disk = format_disk("16m")
+    with mounts.image(disk, "commit=1") as mount:
+        for text in (b"one", b"two", b"three"):
+            write("mnt/a", text * 2000)
+            sh("sync mnt/a")
+        same(os.listdir("mnt"), ["a"])
+        names = sorted(os.listdir("mnt/.generations"), key=int)
+        found = [read("mnt/.generations/%s/a" % name)
+                 for name in names[-2:]]
+        same(found, [b"two" * 2000, b"three" * 2000])
+        old = "mnt/.generations/%s" % names[-2]
+        fails(errno.EROFS, write, old + "/a", b"")
+        fails(errno.EROFS, write, old + "/b", b"")
+        fails(errno.EROFS, os.remove, old + "/a")
+        fails(errno.EROFS, os.mkdir, "mnt/.generations/7")
+        fails(errno.ENOENT, os.stat, "mnt/.generations/999")
+        fails(errno.ENOENT, os.stat, "mnt/.generations/01")
+        same(time.time() - os.stat(old).st_mtime < 600, True)
+        # It stays, however often its pages were free to be taken.
+        with open(old + "/a", "rb") as file:
+            for i in range(60):
+                write("mnt/a", data(40000, i))
+                sh("sync mnt/a")
+            same(file.read(), b"two" * 2000)
+        # And nobody looks any more: its pages come back.
+        mounts.wait_until(fills, "mnt/big", 12000000)
+        mount.unmount()
+    clean(disk)
+    with mounts.image(disk, "ro"):
+        same(len(read("mnt/big")), 12000000)
+        same(os.listdir("mnt/.generations") != [], True)
+
+
+def fills(path, length):
+    try:
+        write(path, bytes(data(1000, 1)) * (length // 1000))
+        sh("sync " + path)
+        return True
+    except (OSError, AssertionError):
+        return False
+
+
+def test_readers_do_not_wait():
+    """A commit hangs at the device; files and names are read all the same."""
+    gate = os.environ.get("FUSE_GATE_LIBRARY")
+    if gate is None:
+        raise Skip("run by meson, which builds what holds back fdatasync")
+    disk = format_disk("64m")
+    make_tree("tree", seed=9, files=30)
+    with mounts.image(disk):
+        sh("cp -a tree mnt/tree")
+    with mounts.image(disk, "commit=0", preload=gate) as mount:
+        os.stat("mnt/tree")
+        write("gate", b"")
+        write("mnt/new", data(100000, 1))
+        waiting = subprocess.Popen(["sync", "mnt/new"])
+        mounts.wait_until(os.path.exists, "gate.reached")
+        same(tree_of("mnt/tree"), tree_of("tree"))
+        same(read("mnt/new"), data(100000, 1))
+        same(waiting.poll(), None)
+        os.remove("gate")
+        same(waiting.wait(mounts.PATIENCE), 0)
+        mount.unmount()
+    clean(disk)
 
 
 def test_permissions():
