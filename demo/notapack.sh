@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 # Notapack in a minute: notapack.sh NOTAPACK [DIRECTORY]
 # A disk image with a versioned store on it. Everything happens in a temporary
-# folder; DIRECTORY (default: /usr/include) is only read. Ends with status 0 if
-# all that came back is what went in.
+# folder; DIRECTORY (default: /usr/include; one with assert.h, stdio.h and
+# linux) is only read. Ends with status 0 if all that came back is what went in.
 set -euo pipefail
 notapack=$(realpath "$1") source=$(realpath "${2:-/usr/include}")
 notafs=$(dirname "$notapack")/notafs

@@ -402,6 +402,18 @@ def test_every_command_on_an_image():
     has(notafs("check", "-d", "d.img"), "clean")
 
 
+def test_demo():
+    for path in ("assert.h", "stdio.h", "linux/fs.h", "sys/stat.h"):
+        os.makedirs(os.path.dirname("inc/" + path), exist_ok=True)
+        with open("inc/" + path, "w") as file:
+            file.write(path * 100)
+    done = subprocess.run([os.path.join(ROOT, "demo/notapack.sh"), NOTAPACK,
+                           "inc"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    same(done.returncode, 0)
+    has(done.stdout.decode(), "All files are equal to the byte")
+
+
 # ------------------------------------------------- progress, interruption
 
 
