@@ -131,9 +131,10 @@ static const struct command {
      "commands from standard input, a line each", NULL},
     {"send", np_send, 2, INT_MAX, NP_TAKES(NP_ALONE) | NP_TAKES(NP_RESUME),
      "FILE|- [BRANCH|COMMIT|^COMMIT...]", "write commits as a stream",
-     "All that the commits reach, and no ^COMMIT does, which the receiver has; "
-     "all\nbranches unless some are named. Interrupted, it goes on when run "
-     "again."},
+     "All that the commits reach, but not ^COMMIT, which the receiver has, "
+     "with "
+     "its tree\nand what only it leads to; all branches unless some are named. "
+     "Interrupted, it goes\non when run again."},
     {"set", np_set, 2, 3, 0, "PATH [VALUE]",
      "bind a path to a value or standard input and commit", NULL},
     {"show", np_show, 1, 2, 0, "[COMMIT]", "a commit and what it changed",
