@@ -231,6 +231,26 @@ def test_killed():
     s.whole()
 
 
+def test_the_format_page():
+    """Its example is what is written."""
+    with open(os.path.join(ROOT, "docs/format-pack.md"),
+              encoding="utf-8") as file:
+        page = file.read()
+    pack("-s", "s", "init", "--config", "kv64")
+    for date, name, value in ((1, "f1", "value 1"), (2, "f2", "value 2"),
+                              (3, "f3", "value 3"), (4, "f1", "other")):
+        pack("-s", "s", "set", "dir/" + name, value, "--date", date, "-m", "m")
+    pack("-s", "s", "gc", "main")
+    for name, block in (("store.1.mapping", "mapping"),
+                        ("store.control", "control")):
+        text = page.split("```%s\n" % block)[1].split("```")[0]
+        wanted = "".join(re.match("[0-9a-f ]*?(?=  |$)", line).group()
+                         for line in text.splitlines()
+                         if not line.startswith(" "))
+        with open("s/" + name, "rb") as file:
+            same((name, file.read()), (name, bytes.fromhex(wanted)))
+
+
 def test_help_manual_completion():
     with open(os.path.join(ROOT, "man/notapack.1"), encoding="utf-8") as file:
         page = file.read()
