@@ -177,7 +177,7 @@ static int posix_read(void *ctx, void *handle, uint64_t off, uint8_t *buf,
     size_t done = 0;
 
     (void)ctx;
-    if (off > INT64_MAX - len) {
+    if (off > (uint64_t)INT64_MAX - len) {
         return NF_ERANGE;
     }
     while (done < len) {
@@ -206,7 +206,7 @@ static int posix_write(void *ctx, void *handle, uint64_t off,
     size_t done = 0;
 
     (void)ctx;
-    if (off > INT64_MAX - len) {
+    if (off > (uint64_t)INT64_MAX - len) {
         return NF_ERANGE;
     }
     file->dirty = true;

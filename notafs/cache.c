@@ -522,7 +522,7 @@ void nf_cache_prefetch(struct nf *nf, const struct nf_frame *parent,
                        uint32_t first, uint32_t n, enum nf_kind kind)
 {
     struct nf_cache *cache = &nf->cache;
-    size_t max = nf_min_u64(NF_DIRECT, cache->n_frames / 4);
+    size_t max = (size_t)nf_min_u64(NF_DIRECT, cache->n_frames / 4);
     size_t n_reqs = 0;
     for (uint32_t i = first; i < first + n && n_reqs < max; i++) {
         uint32_t off =

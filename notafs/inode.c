@@ -43,7 +43,7 @@ static void set_rec(struct nf_inode *inode, const struct nf_rec *rec)
 {
     inode->rec = *rec;
     if (rec->inline_data != NULL) {
-        memcpy(inode->inline_buf, rec->inline_data, rec->rope.size);
+        memcpy(inode->inline_buf, rec->inline_data, (size_t)rec->rope.size);
         inode->rec.inline_data = inode->inline_buf;
     }
 }

@@ -8,7 +8,7 @@
 
 int nf_fail_path(struct nf *nf, int err, struct nf_path path)
 {
-    size_t len = nf_min_u64(path.len, sizeof(nf->error.file) - 1);
+    size_t len = (size_t)nf_min_u64(path.len, sizeof(nf->error.file) - 1);
     if (nf->error.err != err) {
         (void)nf_fail(nf, err, NF_NOWHERE, "path");
     }

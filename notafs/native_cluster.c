@@ -166,7 +166,7 @@ int nf_native_file_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     }
     while (len > 0) {
         uint64_t in = off % NATIVE_CLUSTER;
-        size_t part = nf_min_u64(len, NATIVE_CLUSTER - in);
+        size_t part = (size_t)nf_min_u64(len, NATIVE_CLUSTER - in);
         struct nf_ptr first;
         int err = look(nf, rope, off - in, &first);
         if (err == 0 && first.packed) {
@@ -245,7 +245,7 @@ int nf_native_file_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
     }
     while (len > 0) {
         uint64_t in = off % NATIVE_CLUSTER;
-        size_t part = nf_min_u64(len, NATIVE_CLUSTER - in);
+        size_t part = (size_t)nf_min_u64(len, NATIVE_CLUSTER - in);
         bool whole = part == NATIVE_CLUSTER;
         int err = whole ? buffers(nf) : load(nf, rope, off - in);
         if (err != 0) {

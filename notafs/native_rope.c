@@ -250,7 +250,7 @@ int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
     while (len > 0) {
         uint64_t page = off / size;
         size_t in = (size_t)(off % size);
-        size_t part = nf_min_u64(len, size - in);
+        size_t part = (size_t)nf_min_u64(len, size - in);
         struct nf_frame *node = NULL;
         uint64_t next;
         int err;
@@ -265,15 +265,16 @@ int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
         }
         if (rope->height > 0 && err == 0 && node == NULL) {
             uint64_t hole = next - page;
-            part = hole > (in + len) / size ? len
-                                            : nf_min_u64(len, hole * size - in);
+            part = hole > (in + len) / size
+                       ? len
+                       : (size_t)nf_min_u64(len, hole * size - in);
             memset(buf, 0, part);
         }
         for (uint32_t i = (uint32_t)(page % fan);
              node != NULL && err == 0 && len > 0 && i < fan;) {
             struct nf_ptr ptr;
             uint64_t whole = in == 0 ? len / size : 0;
-            part = nf_min_u64(len, size - in);
+            part = (size_t)nf_min_u64(len, size - in);
             if (whole >= DIRECT_PAGES) {
                 uint32_t n = (uint32_t)nf_min_u64(whole, fan - i);
                 err = read_run(nf, node, i, i + n, buf);
@@ -532,7 +533,7 @@ int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
         for (uint64_t left = node == NULL ? 1 : fan - page % fan;
              err == 0 && len > 0 && left > 0;) {
             uint64_t whole = in == 0 ? len / size : 0;
-            size_t part = nf_min_u64(len, size - in);
+            size_t part = (size_t)nf_min_u64(len, size - in);
             uint64_t n = 1;
             if (whole >= DIRECT_PAGES && node != NULL) {
                 n = nf_min_u64(whole, left);

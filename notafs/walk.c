@@ -44,7 +44,7 @@ static size_t path_of(struct nf_walk *walk, char *buf, size_t size)
         find_dir(walk);
     }
     size_t at = walk->dir_len;
-    size_t len = nf_min_u64(walk->name_len, size - at - 1);
+    size_t len = (size_t)nf_min_u64(walk->name_len, size - at - 1);
     memcpy(buf, walk->dir_path, at);
     buf[at++] = '/';
     memcpy(buf + at, walk->name, len);

@@ -53,11 +53,13 @@ static int bd_check_request(const struct bd *bd, const struct bd_request *req)
 {
     const uint64_t len = (uint64_t)req->range.count * bd->geo.page_size;
 
-    /* A buffer longer than the address space cannot exist. */
-    if ((req->in == NULL) == (req->out == NULL) || (size_t)len != len) {
+    if ((req->in == NULL) == (req->out == NULL)) {
         return NF_EINVAL;
     }
     int err = bd_check_range(bd, req->range);
+    if (err == 0 && (size_t)len != len) {
+        err = NF_EINVAL; /* no buffer is longer than the address space */
+    }
     if (err == 0 && req->out != NULL && (bd->geo.caps & BD_CAP_READONLY) != 0) {
         err = NF_EROFS;
     }
