@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How fast BLAKE2b is, beside libb2: JSON lines on standard output.
- *
- *   bench_hash [ROUNDS]
- *
- * For each message size a batch of messages is hashed by every kernel that the
- * processor has, one round after the other (all kernels in each round, so that
- * a busy machine slows all alike). Printed per kernel: the median and the
- * quartiles of nanoseconds per message, and the median of the ratios to libb2
- * in the same round. Digests are 32 bytes; all kernels must agree with libb2.
+ * BLAKE2b beside libb2. For each message size a batch of messages is hashed by
+ * every kernel that the processor has, one round after the other (all kernels
+ * in each round, so that a busy machine slows all alike). Digests are 32 bytes;
+ * all kernels must agree with libb2.
  */
 #include <blake2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/harness.h"
+#include "bench/options.h"
+#include "bench/workloads.h"
 #include "pack/hash/hash.h"
 
 enum { DIGEST_LEN = 32, MAX_ROUNDS = 999 };
@@ -39,17 +35,8 @@ struct batch {
 static void must(int condition, const char *what)
 {
     if (!condition) {
-        fprintf(stderr, "bench_hash: %s\n", what);
-        exit(1);
+        bench_fail("%s", what);
     }
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 static void run(const struct batch *b, enum runner runner)
@@ -79,38 +66,22 @@ static void run(const struct batch *b, enum runner runner)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Quantile q of n numbers in order. */
-static double quantile(const double *sorted, size_t n, double q)
-{
-    return sorted[(size_t)((double)(n - 1) * q + 0.5)];
-}
-
 static void report(const struct batch *b, enum runner runner, double *ns,
                    const double *libb2_ns, size_t n_rounds)
 {
     static double ratio[MAX_ROUNDS];
-    double median;
+    json_t *record = bench_record("hash", runner_names[runner]);
 
     for (size_t i = 0; i < n_rounds; i++) {
         ratio[i] = libb2_ns[i] / ns[i];
     }
-    qsort(ratio, n_rounds, sizeof(*ratio), by_value);
-    qsort(ns, n_rounds, sizeof(*ns), by_value);
-    median = quantile(ns, n_rounds, 0.5);
-    printf("{\"bench\": \"hash\", \"message_len\": %zu, \"runner\": \"%s\", "
-           "\"ns\": %.1f, \"ns_q1\": %.1f, \"ns_q3\": %.1f, "
-           "\"gb_per_s\": %.2f, \"times_libb2\": %.2f}\n",
-           b->message_len, runner_names[runner], median,
-           quantile(ns, n_rounds, 0.25), quantile(ns, n_rounds, 0.75),
-           (double)b->message_len / median, quantile(ratio, n_rounds, 0.5));
+    bench_count(record, "message_len", b->message_len);
+    bench_count(record, "rounds", n_rounds);
+    bench_add_spread(record, "ns", ns, n_rounds);
+    bench_number(record, "gb_per_s",
+                 (double)b->message_len / bench_spread(ns, n_rounds).median);
+    bench_add_spread(record, "times_libb2", ratio, n_rounds);
+    bench_emit(record);
 }
 
 static void measure(const struct batch *b, enum runner n_runners,
@@ -122,10 +93,10 @@ static void measure(const struct batch *b, enum runner n_runners,
     must(want != NULL, "no memory");
     for (size_t round = 0; round < n_rounds; round++) {
         for (enum runner runner = 0; runner < n_runners; runner++) {
-            double begin = now_ns();
+            double begin = bench_now().wall;
 
             run(b, runner);
-            ns[runner][round] = (now_ns() - begin) / (double)b->n;
+            ns[runner][round] = (bench_now().wall - begin) * 1e9 / (double)b->n;
             if (runner == LIBB2) {
                 memcpy(want, b->digests, b->n * DIGEST_LEN);
             }
@@ -139,13 +110,17 @@ static void measure(const struct batch *b, enum runner n_runners,
     free(want);
 }
 
-int main(int argc, char **argv)
+int bench_hash(int argc, char **argv)
 {
-    long n_rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 31;
+    uint64_t n_rounds = 31;
+    const struct bench_option options[] = {
+        {"rounds", BENCH_NUMBER, &n_rounds, "all kernels in each"},
+    };
     enum runner n_runners = PLAIN + (enum runner)pk_cpu_detect() + 1;
     uint8_t *bytes = malloc(batch_len);
 
-    must(n_rounds >= 1 && n_rounds <= MAX_ROUNDS, "ROUNDS is 1 to 999");
+    bench_options("hash", options, BENCH_N(options), argc, argv);
+    must(n_rounds >= 1 && n_rounds <= MAX_ROUNDS, "rounds are 1 to 999");
     must(bytes != NULL, "no memory");
     for (size_t i = 0; i < batch_len; i++) {
         bytes[i] = (uint8_t)(i * 2654435761u >> 13);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""notafs-bench at work, small: test_bench.py NOTAFS_BENCH
+"""notafs-bench at work, small: test_bench.py REPORT.PY NOTAFS_BENCH
 
 Root hashes are those that OCaml irmin-pack 3.11 came to in the same runs; what
 is counted must be what the work needs. No times: machines differ.
@@ -7,8 +7,10 @@ is counted must be what the work needs. No times: machines differ.
 import json
 import subprocess
 import sys
+import tempfile
 import unittest
 
+REPORT = sys.argv.pop(1)
 BENCH = sys.argv.pop(1)
 
 
@@ -67,6 +69,21 @@ class Pack(unittest.TestCase):
                       ["pack", "--entries"], ["pack", "--entries", "x"]]:
             run = subprocess.run([BENCH, *words], stderr=subprocess.PIPE)
             self.assertEqual(run.returncode, 2, words)
+
+
+class Report(unittest.TestCase):
+    def test_quick(self):
+        with tempfile.TemporaryDirectory() as out:
+            subprocess.run([sys.executable, REPORT, BENCH, out, "--quick"],
+                           check=True, stdout=subprocess.DEVNULL)
+            with open(f"{out}/report.md", encoding="utf-8") as file:
+                text = file.read()
+            for part in ("## pack-1m", "## files-mirage", "## commits",
+                         "## BLAKE2b", "## device-direct", "## scaling-3"):
+                self.assertIn(part, text)
+            for name in "scaling", "memory", "hash":
+                with open(f"{out}/{name}.svg", encoding="utf-8") as file:
+                    self.assertIn("</svg>", file.read())
 
 
 class Commits(unittest.TestCase):
