@@ -6,33 +6,13 @@
  * program, and what that leaves behind the next open for writing removes.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "cli/notapack.h"
+#include "cli/notapack_eta.h"
 
 enum { GC_STEP_LEN = 1 << 22 };
-
-static volatile sig_atomic_t caught;
-
-static void note(int number)
-{
-    caught = number;
-}
-
-static void catch_signals(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = note};
-
-    action.sa_flags = (int)SA_RESETHAND;
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-        (void)sigaction(numbers[i], &action, NULL); /* cannot fail */
-    }
-}
 
 /* ---------------------------------------------------------- what to keep */
 
@@ -191,48 +171,19 @@ static const char *phase_name(enum pk_gc_phase phase)
     return "finishing";
 }
 
-struct progress {
-    bool shown;
-    enum pk_gc_phase phase;
-    double began; /* of the phase, in seconds */
-    double due;
-};
-
-static double clock_now(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* How far the phase is, and how long it will take from here. */
-static void progress_show(struct progress *p, struct pk_repo *repo)
+static void progress_show(struct np_eta *eta, enum pk_gc_phase *phase,
+                          struct pk_repo *repo)
 {
     struct pk_gc_stats stats;
-    double now = clock_now();
-    double part;
 
-    if (!p->shown || now < p->due) {
-        return;
-    }
     pk_gc_progress(repo, &stats);
-    if (stats.phase != p->phase) {
-        p->phase = stats.phase;
-        p->began = now;
+    if (stats.phase != *phase) {
+        *phase = stats.phase;
+        np_eta_restart(eta);
     }
-    part = stats.total == 0 ? 1 : (double)stats.done / (double)stats.total;
-    fprintf(stderr, "\r\033[K%s: %.0f%%", phase_name(stats.phase), part * 100);
-    if (part > 0.01 && now - p->began > 1) {
-        fprintf(stderr, ", %.0f s left", (now - p->began) * (1 - part) / part);
-    }
-    p->due = now + 0.2;
-}
-
-static void progress_end(struct progress *p)
-{
-    if (p->shown) {
-        fputs("\r\033[K", stderr);
+    if (stats.total > 0) {
+        np_eta_show(eta, phase_name(stats.phase), stats.done, stats.total);
     }
 }
 
@@ -301,27 +252,29 @@ static void gc_print_nothing(const struct np_options *o)
 static int gc_run(struct np_store *store, const struct pk_gc_options *options,
                   struct pk_gc_stats *ret_stats, int *ret_status)
 {
-    struct progress progress = {.shown = !store->options->quiet && isatty(2)};
+    enum pk_gc_phase phase = PK_GC_NONE;
+    struct np_eta eta;
     int err;
 
-    catch_signals();
+    np_signals_catch();
+    np_eta_begin(&eta, store->options);
     err = pk_gc_start(store->repo, options);
-    while (err == 0 && caught == 0 &&
+    while (err == 0 && np_signals_caught() == 0 &&
            (err = pk_gc_step(store->repo, GC_STEP_LEN)) > 0) {
-        progress_show(&progress, store->repo);
+        progress_show(&eta, &phase, store->repo);
         err = 0;
     }
-    if (err == 0 && caught != 0) {
+    if (err == 0 && np_signals_caught() != 0) {
         err = pk_gc_cancel(store->repo);
-        progress_end(&progress);
+        np_eta_end(&eta);
         fprintf(stderr, "notapack: interrupted; the store is as it was\n");
-        *ret_status = 128 + (int)caught;
+        *ret_status = 128 + np_signals_caught();
         return err;
     }
     if (err == 0) {
         err = pk_gc_finish(store->repo, ret_stats);
     }
-    progress_end(&progress);
+    np_eta_end(&eta);
     return err;
 }
 
