@@ -76,6 +76,7 @@ struct np_store {
     struct bd_file *device; /* of an image */
     struct nf *disk;
     struct pk_vfs_notafs *on_disk;
+    struct pk_vfs_notafs *lower_on_disk;
     struct pk_config config;
     bool config_sure;
     struct pk_repo *repo;

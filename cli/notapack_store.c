@@ -100,25 +100,34 @@ int np_complain(const struct np_store *store, int err, const char *what)
 
 /* -------------------------------------------------------------- back ends */
 
-/* Open the image in path, up to a ':' that is not part of its name. */
+/* The image's path, to be released, up to a ':' that is not part of its name,
+ * and what is behind that; NULL: no memory. */
+static char *image_path(const char *text, struct nf_path *ret_root)
+{
+    char *path = strdup(text);
+    struct stat st;
+    char *colon =
+        path != NULL && stat(path, &st) != 0 ? strrchr(path, ':') : NULL;
+
+    *ret_root = (struct nf_path){"", 0};
+    if (colon != NULL) {
+        *colon = '\0';
+        *ret_root = (struct nf_path){colon + 1, strlen(colon + 1)};
+    }
+    return path;
+}
+
 static int open_image(struct np_store *store, const char *text, bool write)
 {
     struct bd_file_options options = {.page_size = 512, .readonly = !write};
     struct nf_mount_options mount = {.cache_bytes = 16u << 20};
     struct nf_disk info;
-    struct nf_path root = {"", 0};
-    char *path = strdup(text);
-    struct stat st;
-    char *colon;
+    struct nf_path root;
+    char *path = image_path(text, &root);
     int err;
 
     if (path == NULL) {
         return np_complain_info(text, NF_ENOMEM, NULL);
-    }
-    colon = stat(path, &st) != 0 ? strrchr(path, ':') : NULL;
-    if (colon != NULL) {
-        *colon = '\0';
-        root = (struct nf_path){colon + 1, strlen(colon + 1)};
     }
     mount.flags = write ? 0u : (uint32_t)NF_MOUNT_READONLY;
     mount.codec = nf_codec_lz4();
@@ -160,6 +169,40 @@ static bool is_image(const char *text)
     return false;
 }
 
+/* A lower layer on the image that the store is on. */
+static int open_lower_image(struct np_store *store, const char *text)
+{
+    struct nf_path root;
+    struct nf_path store_root;
+    char *path = image_path(text, &root);
+    char *store_path = image_path(store->options->store, &store_root);
+    struct stat a;
+    struct stat b;
+    int err = NF_ENOMEM;
+
+    if (path != NULL && store_path != NULL) {
+        bool same = store->disk != NULL && stat(path, &a) == 0 &&
+                    stat(store_path, &b) == 0 && a.st_dev == b.st_dev &&
+                    a.st_ino == b.st_ino;
+
+        err = !same ? NF_EINVAL
+                    : pk_vfs_notafs_open(store->disk, &store->env, root,
+                                         &store->lower_on_disk,
+                                         &store->lower_vfs);
+        if (!same) {
+            fprintf(stderr,
+                    "notapack: %s: neither a folder nor on the image "
+                    "of the store\n",
+                    text);
+        }
+    }
+    free(path);
+    free(store_path);
+    return err == 0           ? 0
+           : err == NF_EINVAL ? NP_FAILED
+                              : np_complain_info(text, err, NULL);
+}
+
 static int open_vfs(struct np_store *store, uint32_t flags)
 {
     const struct np_options *o = store->options;
@@ -177,6 +220,9 @@ static int open_vfs(struct np_store *store, uint32_t flags)
                                    err == NF_ENOENT ? NF_EC_LAYOUT : err, NULL);
         }
     }
+    if (err == 0 && o->lower != NULL && is_image(o->lower)) {
+        return open_lower_image(store, o->lower);
+    }
     if (err == 0 && o->lower != NULL) {
         err = pk_vfs_posix_open(o->lower, posix_flags, &store->lower_posix,
                                 &store->lower_vfs);
@@ -191,10 +237,12 @@ static void close_vfs(struct np_store *store)
 {
     pk_vfs_posix_close(store->lower_posix);
     pk_vfs_posix_close(store->posix);
+    pk_vfs_notafs_close(store->lower_on_disk);
     pk_vfs_notafs_close(store->on_disk);
     nf_unmount(store->disk);
     bd_file_close(store->device);
     store->lower_posix = NULL;
+    store->lower_on_disk = NULL;
     store->posix = NULL;
     store->on_disk = NULL;
     store->disk = NULL;

@@ -154,6 +154,38 @@ def test_on_an_image():
     has(notafs("check", "-d", "d.img"), "clean")
 
 
+def test_lower_layer_on_an_image():
+    notafs("format", "-d", "d.img", "--size", "8m")
+    notafs("format", "-d", "e.img", "--size", "8m")
+    s = Store("d.img:one", "--lower", "d.img:archive")
+    log, wanted = s.log(), s("dump", "--all")
+    has(s("archive"), "archived ")
+    same((s.log(), s("dump", "--all")), (log, wanted))
+    s("volumes", "add")
+    s.commit(2)
+    s("archive", "--last", "2")
+    has(notafs("list", "-d", "d.img", "/archive"), "volume.1")
+    s.whole()
+    has(notafs("check", "-d", "d.img"), "clean")
+    s.where[3] = "e.img:archive"
+    s("archive", status=1)
+    has(pack.err, "neither a folder")
+
+
+def test_a_lower_layer_is_added():
+    s = Store("s")
+    log, wanted = s.log(), s("dump", "--all")
+    os.mkdir("l")
+    s.where += ["--lower", "l"]
+    s.commit()
+    same(s.log()[1:], log)
+    has(s("dump", "--all"), wanted.split("\n")[1])
+    has(s("volumes"), "volume.0 0..")
+    s("archive")
+    same(s.log()[1:], log)
+    s.whole()
+
+
 def test_refusals():
     s = Store("s")
     s("gc", status=2)
