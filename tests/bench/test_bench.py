@@ -5,6 +5,8 @@ Root hashes are those that OCaml irmin-pack 3.11 came to in the same runs; what
 is counted must be what the work needs. No times: machines differ.
 """
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,6 +65,18 @@ class Pack(unittest.TestCase):
         # Pack and control, index, branch: a fixed number for each commit.
         self.assertEqual(got["incremental"]["flushes"] % 10, 0)
         self.assertLessEqual(got["incremental"]["flushes"], 60)
+
+    def test_an_end_by_signal_leaves_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.Popen(
+                [BENCH, "pack", "--entries", "1000", "--commits", "1000000",
+                 "--sets", "1", "--folder", folder], stdout=subprocess.PIPE)
+            run.stdout.readline() # the bulk load is done
+            self.assertEqual(len(os.listdir(folder)), 1)
+            run.terminate()
+            self.assertEqual(run.wait(), -signal.SIGTERM)
+            run.stdout.close()
+            self.assertEqual(os.listdir(folder), [])
 
     def test_wrong_options(self):
         for words in [[], ["nonsense"], ["pack", "--nonsense"],
