@@ -11,7 +11,7 @@
 #include "cli/notapack.h"
 #include "host/prng.h"
 
-enum { MAX_WORDS = 64 };
+enum { MAX_WORDS = 512 };
 
 struct script {
     struct np_store store;
@@ -485,6 +485,7 @@ static int script_run(struct script *s, char **words, int n)
 static void script_line(struct script *s, char *line)
 {
     char *words[MAX_WORDS];
+    char *rest = line;
     int n = 0;
     int err;
 
@@ -492,11 +493,12 @@ static void script_line(struct script *s, char *line)
     if (line[0] == '\0' || line[0] == '#') {
         return;
     }
-    for (char *p = line; p != NULL && n < MAX_WORDS; n++) {
-        words[n] = strsep(&p, " ");
+    for (; rest != NULL && n < MAX_WORDS; n++) {
+        words[n] = strsep(&rest, " ");
     }
     s->what = NULL;
-    err = script_run(s, words, n);
+    err = rest != NULL ? script_refuse(s, "too many words")
+                       : script_run(s, words, n);
     if (err != 0) {
         printf("error %s\n", s->what != NULL ? s->what : nf_strerror(err));
     }

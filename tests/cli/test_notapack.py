@@ -284,6 +284,22 @@ def test_locked():
     writer.communicate()
 
 
+def test_script_of_long_lines():
+    """A commit has all the parents that its line names; too many: an error."""
+    lines = ["commit - %d a b" % i for i in range(100)]
+    answers = pack("-s", "s", "script", "--config", "kv32",
+                   stdin="\n".join(["set /a 1 1"] + lines).encode())
+    made = sorted(a.split()[1] for a in answers.splitlines()[:100])
+    answers = pack("-s", "s", "script", stdin=(
+        "set /a 1 1\ncommit main 5 a b " + " ".join(made) + "\n" +
+        "commit main 5 a b" + " x" * 600 + "\n").encode()).splitlines()
+    same(answers[1:], ["error too many words", "closed"])
+    head = answers[0].split()[1]
+    line = next(a for a in pack("-s", "s", "dump").splitlines()
+                if a.startswith("commit " + head))
+    same(line.split(" parents ")[1].split(), made)
+
+
 def test_usage():
     pack("frobnicate", status=2)
     pack("get", "x", status=2)
