@@ -17,7 +17,8 @@ def test_every_verb():
         "export": ("-d", disk, "/", "out"), "dump": ("-d", disk),
         "check": ("-d", disk), "scrub": ("-d", disk),
         "salvage": ("-d", disk, "saved"), "map": ("-d", disk),
-        "generations": ("-d", disk)}
+        "generations": ("-d", disk),
+        "build": ("--from", "s", "--size", "1m", "--out", "built")}
     wanted = {
         "info": {"profile": "native", "page_size": 4096, "page_count": 1024,
                  "checksum": "XXH3-64", "header_damaged": False},
@@ -28,7 +29,8 @@ def test_every_verb():
         "check": {"clean": True, "findings": [], "damaged_files": []},
         "scrub": {"clean": True},
         "salvage": {"whole": 1, "partial": 0, "lost": 0, "items": []},
-        "map": {"page_count": 1024}}
+        "map": {"page_count": 1024},
+        "build": {"files": 1, "bytes": 5, "skipped": 0}}
     verbs = re.findall(r"^  ([a-z-]+) {2,}\S", run("--help"), re.M)
     offered = {v for v in verbs if "--json" in run(v, "--help")}
     same(offered, set(arguments))
