@@ -73,7 +73,7 @@ struct node {
 struct view {
     struct nf *nf;
     uint64_t generation;
-    bool used; /* since the last commit */
+    _Atomic bool used; /* since the last commit */
     struct {
         uint64_t id;
         struct nf_file *file;

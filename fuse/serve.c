@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,10 @@
 
 #define MAX_TRANSFER (1u << 20) /* bytes of one read or write request */
 #define MAX_THREADS  10         /* that wait for requests */
+
+/* What is larger goes back to the system when it is freed: whole files and
+ * their commits, which would else leave the heap in pieces. */
+#define LARGE ((int)MAX_TRANSFER + 4096)
 
 struct stopper {
     struct fuse_session *session;
@@ -149,6 +154,8 @@ int serve(const struct serve *how)
     snprintf(text, sizeof(text), "fsname=%s,subtype=%s,default_permissions%s%s",
              source, how->type, how->options->readonly ? ",ro" : "",
              how->options->kernel);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_ARENA_MAX, 2);
     clear_remains(how);
     block_signals();
     struct fuse_session *session =

@@ -125,7 +125,7 @@ def test_memory():
 
     def case(top):
         for _ in range(30):
-            sh("cp -r tree %s/t; sync %s; cat $(find %s/t -type f | head -50) "
+            sh("cp -r tree %s/t; sync %s; find %s/t -type f -print0 | xargs -0 cat "
                ">/dev/null; rm -r %s/t" % ((top,) * 4))
     disk = format_disk("256m")
     with mounts.image(disk) as mount:
