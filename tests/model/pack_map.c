@@ -101,9 +101,11 @@ void map_remove(struct map *map, const char *path)
     size_t first;
     size_t end;
     map_range(map, path, &first, &end);
-    memmove(map->items + first, map->items + end,
-            (map->n - end) * sizeof(*map->items));
-    map->n -= end - first;
+    if (first < end) {
+        memmove(map->items + first, map->items + end,
+                (map->n - end) * sizeof(*map->items));
+        map->n -= end - first;
+    }
 }
 
 void map_set(struct map *map, const char *path, uint32_t len, uint64_t seed)

@@ -84,7 +84,7 @@ static void write_commit(struct side *s, int n)
     struct pk_tree *tree;
     struct kit_path path;
     char text[16];
-    char name[16];
+    char name[32];
     bool has = pk_branch_get(s->repo, kit_text("main"), &head) == 0;
 
     if (has) {
@@ -150,7 +150,7 @@ static int read_head(struct side *s)
     for (int i = 0; i < N_FILES; i++) {
         struct kit_path path;
         struct pk_bytes bytes;
-        char name[16];
+        char name[32];
         char text[16] = "";
 
         (void)snprintf(name, sizeof(name), "dir%d/file%d", i % 2, i);

@@ -68,7 +68,7 @@ static int one_commit(struct world *w, struct pk_repo *repo, int n)
     struct pk_tree *tree = NULL;
     struct kit_path path;
     uint8_t data[900];
-    char name[20];
+    char name[32];
     int err = w->n_acked == 0 ? pk_tree_empty(repo, &tree)
                               : pk_commit_tree(repo, &w->acked, &tree);
 
