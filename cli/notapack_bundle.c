@@ -31,8 +31,12 @@ int np_scratch_open(struct np_scratch *scratch)
 
 void np_scratch_close(struct np_scratch *scratch)
 {
+    char index[sizeof(scratch->path) + 8];
+
     pk_vfs_posix_close(scratch->posix);
     if (scratch->path[0] != '\0') {
+        (void)snprintf(index, sizeof(index), "%s/index", scratch->path);
+        (void)rmdir(index);         /* of a receiver's, if there is one */
         (void)rmdir(scratch->path); /* empty, or of use to somebody */
     }
     memset(scratch, 0, sizeof(*scratch));

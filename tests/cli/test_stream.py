@@ -185,7 +185,11 @@ def test_nothing_is_stored_twice():
     empty("d")
     pack("-s", "d", "receive", "old", "-b", "base")
     before = os.path.getsize("d/store.0.suffix")
+    os.mkdir("tmp")
+    ENV["TMPDIR"] = os.path.abspath("tmp")
     said = json.loads(pack("-s", "d", "receive", "all", "--json"))
+    del ENV["TMPDIR"]
+    same(os.listdir("tmp"), [])
     same(said["known"], 5)  # three files and two directories
     same(os.path.getsize("d/store.0.suffix") - before < 4 * 60000, True)
     same(heads("d"), heads("s"))
