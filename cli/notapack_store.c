@@ -51,7 +51,8 @@ static const char *hint(int err)
     case NF_EC_NO_LOWER:
         return "name it with --lower DIR";
     case NF_EC_MIGRATION:
-        return "any command that writes does it";
+        return "any command that writes does it, but not to a lower layer "
+               "once a store was split or collected: 'notapack replay' then";
     case NF_EC_STRATEGY:
         return "see --strategy in man notapack";
     case NF_EC_GC_FORBIDDEN:
