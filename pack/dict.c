@@ -86,6 +86,8 @@ static int dict_enter(struct pk_dict *dict, struct pk_slice string)
     dict->n++;
     if (dict->slots[i] == 0) {
         dict->slots[i] = dict->n;
+    } else {
+        dict->repeats = true;
     }
     return 0;
 }

@@ -25,6 +25,7 @@ struct pk_dict {
     uint32_t cap;
     uint32_t *slots; /* id + 1 by hash of the string; 0 is free */
     uint32_t n_slots;
+    bool repeats; /* a string is there twice: the first id is the one */
 };
 
 /* Open and read the first end bytes. For writing, cut what lies beyond.

@@ -174,16 +174,20 @@ void pk_inode_slot(const struct pk_store *store, const struct pk_inode *inode,
                    uint32_t i, struct pk_slot *ret)
 {
     const uint8_t *p = inode->raw + inode->at[i];
+    const uint8_t *at;
     uint8_t tag = *p;
 
     nf_assert(i < inode->n);
     if (inode->tree) {
         ret->kind = PK_NONE;
         ret->step = (struct pk_slice){NULL, 0};
+        ret->name_id = NF_NOWHERE;
         ret->index = (uint32_t)known_varint(&p);
         ret->addr.by_hash = *p++ == 1;
     } else {
         ret->kind = tag % 3 == 2 ? PK_NODE : PK_CONTENTS;
+        at = p + 1;
+        ret->name_id = tag < 6 ? known_varint(&at) : NF_NOWHERE;
         ret->step = known_step(store, &p);
         ret->index = 0;
         ret->addr.by_hash = tag % 6 >= 3;

@@ -53,6 +53,7 @@ struct pk_inode {
 struct pk_slot {
     enum pk_kind kind;    /* of a binding */
     struct pk_slice step; /* of a binding; lives as long as the pin */
+    uint64_t name_id;     /* of a binding's step in the dict, or NF_NOWHERE */
     uint32_t index;       /* of a child */
     struct pk_addr addr;
 };

@@ -83,8 +83,14 @@ static int values_ids(struct export *e, const struct pk_mnode *mnode,
 {
     for (uint32_t i = mnode->n; i > 0; i--) {
         struct pk_slice step = mnode->u.vals[i - 1].step;
+        uint64_t known = mnode->u.vals[i - 1].name_id;
         int got = 0;
 
+        if (step.len > PK_DICT_INLINE_LEN && known != NF_NOWHERE &&
+            !export_store(e)->dict.repeats) {
+            ids[i - 1] = known;
+            continue;
+        }
         if (step.len > PK_DICT_INLINE_LEN) {
             got = pk_dict_add(&export_store(e)->dict, step, &ids[i - 1]);
         }

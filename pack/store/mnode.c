@@ -78,8 +78,8 @@ static int expand_vals(struct pk_pass *pass, struct pk_mnode *mnode,
 
         pk_inode_slot(&pass->repo->store, &copy, i, &slot);
         vals[i] = (struct pk_mval){
-            slot.step, slot.kind,    slot.addr.by_hash, bytes + i * hash_len,
-            NULL,      slot.addr.off};
+            slot.step, slot.kind,     slot.addr.by_hash, bytes + i * hash_len,
+            NULL,      slot.addr.off, slot.name_id};
     }
     mnode->u.vals = vals;
     mnode->cap = inode->n + 1;
@@ -585,6 +585,7 @@ static struct pk_mval val_of_change(const struct pk_change *change)
         .step = {change->step, change->step_len},
         .kind = pk_item_kind(*item),
         .item = item,
+        .name_id = NF_NOWHERE,
     };
 
     switch (item->what) {

@@ -19,6 +19,7 @@ struct pk_mval {
     const uint8_t *hash;        /* as long as the store's are */
     const struct pk_item *item; /* where its object is or will be; or NULL: */
     uint64_t off;               /* there */
+    uint64_t name_id;           /* of the step, or NF_NOWHERE: not known */
 };
 
 /* An inode in memory. */
