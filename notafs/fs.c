@@ -289,8 +289,9 @@ int nf_txn_release(struct nf *nf)
     }
     int err = nf_txn_begin(nf, 0, true);
     nf->in_txn = false;
+    /* At least one of this mount: it tells whether its writer discards. */
     for (uint64_t i = 0; err == 0 && i < 2 * nf_space_keep(nf); i++) {
-        err = nf_space_held(nf) > 0 ? commit(nf) : 0;
+        err = nf->commits == 0 || nf_space_held(nf) > 0 ? commit(nf) : 0;
     }
     return err;
 }

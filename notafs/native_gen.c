@@ -3,17 +3,21 @@
  * Generations of a native disk. Generation g is one page in slot g mod 8, and
  * everything is reached from it:
  *
- *    0  8  "NFGEN" 0 0 1            104  8  queue: pages taken of the first
- * record 8  8  uid of the header        112  8  queue: bytes trimmed 16  8
- * generation               120  8  queue: end, byte 24  8  commit time, seconds
- * 128  8  free pages in the queue 32  4  nanoseconds              136  8  pages
- * ever pushed 36  1  height of the table      144 56  the same at generations
- * g-1 .. g-7 37  1  height of the queue      200  8  files 38  2  0 208  8
- * directories 40  8  pages of the disk        216  8  next id 48  8  first page
- * never used    224  2  n: pages listed 56 20  pointer: table           226  2
- * m: ranges in the tail 76 20  pointer: queue rope      228  4  0 96  8  queue:
- * head, byte        232     n x 14: page id (6), XXH3-64 (8) m x 12: first page
- * (6), count (6) P-8  8  XXH3-64 of all before
+ *    0  8  "NFGEN" 0 0 1             104  8  queue: taken of the first record
+ *    8  8  uid of the header         112  8  queue: bytes trimmed
+ *   16  8  generation                120  8  queue: end, byte
+ *   24  8  commit time, seconds      128  8  free pages in the queue
+ *   32  4  nanoseconds               136  8  pages ever pushed
+ *   36  1  height of the table       144 56  the same at g-1 .. g-7
+ *   37  1  height of the queue       200  8  files
+ *   38  1  flags: 1 = discards       208  8  directories
+ *   39  1  0                         216  8  next id
+ *   40  8  pages of the disk         224  2  n: pages listed
+ *   48  8  first page never used     226  2  m: ranges in the tail
+ *   56 20  pointer: table            228  4  pages of the table
+ *   76 20  pointer: queue rope       232     n x 14: page id (6), XXH3-64 (8)
+ *   96  8  queue: head, byte                 m x 12: first page (6), count (6)
+ *                                    P-8  8  XXH3-64 of all before
  *
  * A small commit writes its pages and this one in a single batch, and lists
  * them here: the generation counts only if all of them have arrived. A larger
@@ -23,6 +27,7 @@
  */
 #include "notafs/native_int.h"
 
+#define GEN_DISCARDS 1u /* its writer discards what is free: see discard.c */
 #define GEN_FIXED    232u
 #define GEN_LIST_LEN 14u
 #define GEN_TAIL_LEN 12u
@@ -76,6 +81,7 @@ static void gen_put(const struct nf *nf, uint64_t generation,
     nf_put_le32(p + 32, now.nsec);
     p[36] = nf->native.table_height;
     p[37] = q->rope.height;
+    p[38] = nf->discards != NULL ? GEN_DISCARDS : 0;
     nf_put_le64(p + 40, nf->page_count);
     nf_put_le64(p + 48, space->free_start);
     nf_native_ptr_put(nf, p + 56, &nf->native.table);
@@ -395,7 +401,10 @@ int nf_native_reload(struct nf *nf)
 int nf_native_generations(struct nf *nf, struct nf_generation *ret, size_t max)
 {
     uint64_t numbers[NATIVE_SLOTS];
-    uint64_t popped = nf->space.pushed - nf->space.queue_pages;
+    /* Of all pages ever pushed, how many may have lost what was in them: those
+     * that were given out again, and what a commit that discards no longer
+     * held. A generation reaches what later ones pushed. */
+    uint64_t gone = nf->space.pushed - nf->space.queue_pages;
     int n = 0;
     int err = slots_read(nf, numbers);
     if (err != 0) {
@@ -424,7 +433,10 @@ int nf_native_generations(struct nf *nf, struct nf_generation *ret, size_t max)
         ret[n].number = number;
         ret[n].time.sec = (int64_t)nf_get_le64(nf->scratch + 24);
         ret[n].time.nsec = nf_get_le32(nf->scratch + 32);
-        ret[n].complete = popped <= nf_get_le64(nf->scratch + 136);
+        ret[n].complete = gone <= nf_get_le64(nf->scratch + 136);
+        if ((nf->scratch[38] & GEN_DISCARDS) != 0) {
+            gone = nf_max_u64(gone, nf_get_le64(nf->scratch + 144));
+        }
         n++;
     }
     return n;

@@ -369,9 +369,9 @@ NF_MUST_USE int nf_open_at(struct nf *nf, struct nf_at at, uint32_t flags,
 struct nf_generation {
     uint64_t number;
     struct nf_time time; /* of its commit; 0 on mirage, which has none */
-    bool complete; /* none of its pages was given to a later one: all is there
-                      unless the device damaged it. On mirage: of the newest two
-                      only is this known */
+    bool complete; /* none of its pages was given to a later one, or discarded:
+                      all is there unless the device damaged it. On mirage: of
+                      the newest two only is this known */
 };
 
 /* The generations whose root pages are on the disk and valid, newest first, up

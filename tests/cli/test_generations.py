@@ -31,6 +31,20 @@ def test_list():
              [True, True if profile == "native" else None])
 
 
+def test_complete_is_whole():
+    """Freed pages are discarded, and the older generations end with that."""
+    disk = format_disk()
+    for seed in range(4):
+        run("script", "-d", disk, "--profile", "native",
+            stdin=b"touch a 6000 %d\nflush\n" % seed)
+    found = run_json("generations", "-d", disk)
+    same([g["complete"] for g in found[:2]], [True, True])
+    same(len(found) > 3, True)
+    for generation in found:
+        if generation["complete"]:
+            clean(disk, "--generation", generation["number"])
+
+
 def test_look_back():
     for profile in PROFILES:
         disk = format_disk(name=profile + ".img", profile=profile)
