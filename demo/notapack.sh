@@ -64,7 +64,7 @@ if [[ -c /dev/fuse ]] && command -v fusermount3 >/dev/null; then
     mkdir mnt
     try mount -f mnt &
     mounted=$!
-    trap 'fusermount3 -uq mnt; rm -rf "$work"' EXIT
+    trap 'fusermount3 -uq mnt || :; rm -rf "$work"' EXIT
     until [[ -d mnt/live ]]; do sleep 0.1; done
     ls mnt/live mnt/live/main
     cmp mnt/live/main/include/assert.h "$source/assert.h"
