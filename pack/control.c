@@ -85,6 +85,15 @@ static int control_take(struct pk_ctx *ctx, struct pk_cursor *c,
     return 0;
 }
 
+/* The checksum stands at `pos`, and is not that of what is around it. */
+static int control_sum_fail(struct pk_ctx *ctx, const char *name, size_t pos,
+                            uint32_t want, uint64_t sum)
+{
+    (void)pk_fail_number(ctx, NF_EC_CONTROL_SUM, name, want, sum, "checksum");
+    ctx->err.offset = pos;
+    return NF_EC_CONTROL_SUM;
+}
+
 int pk_control_decode(struct pk_ctx *ctx, const uint8_t *p, size_t len,
                       struct pk_control *ret)
 {
@@ -108,8 +117,7 @@ int pk_control_decode(struct pk_ctx *ctx, const uint8_t *p, size_t len,
         uint32_t want = control_adler(p + 8, len - 8, sum_pos - 8);
 
         if (sum != want) {
-            return pk_fail_number(ctx, NF_EC_CONTROL_SUM, control_name, want,
-                                  sum, "checksum");
+            return control_sum_fail(ctx, control_name, sum_pos, want, sum);
         }
     }
     if (err != 0) {
@@ -194,8 +202,7 @@ int pk_volume_control_decode(struct pk_ctx *ctx, const char *name,
     sum = pk_take_be64(&c);
     want = control_adler(p + 8, len - 8, 24);
     if (sum != want) {
-        return pk_fail_number(ctx, NF_EC_CONTROL_SUM, name, want, sum,
-                              "checksum");
+        return control_sum_fail(ctx, name, 32, want, sum);
     }
     if (c.bad || control.start > control.end) {
         return pk_fail(ctx, NF_EC_VOLUME, name, 8, "volume.control");
