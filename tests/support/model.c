@@ -43,7 +43,7 @@ static uint8_t *bytes_own(struct model_node *node, size_t cap)
     struct model_bytes *own = or_die(calloc(1, sizeof(*own) + cap));
     own->refs = 1;
     own->cap = cap;
-    if (node->size > 0) {
+    if (old != NULL) {
         memcpy(own->data, old->data, node->size);
     }
     bytes_unref(old);
