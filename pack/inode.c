@@ -113,7 +113,8 @@ int pk_inode_decode(struct pk_store *store, const uint8_t *p, size_t len,
         return pk_fail_mem(&store->ctx);
     }
     *inode = head;
-    inode->size = size;
+    inode->kept.size = size;
+    inode->kept.what = PK_CACHED_INODE;
     inode->at = (uint32_t *)(void *)(inode + 1);
     inode->hashes = (uint8_t *)(inode->at + head.n);
     inode->raw = inode->hashes + head.n * store->scheme.hash_len;
@@ -250,7 +251,7 @@ static int inode_read(struct pk_store *store, uint64_t off,
         }
         want = had * 2; /* only its body tells how long it is */
     }
-    inode->off = off;
+    inode->kept.off = off;
     inode->hash = head.hash;
     inode->kind = head.kind;
     *ret_inode = inode;
@@ -273,14 +274,14 @@ static int inode_read_hashes(struct pk_store *store, struct pk_inode *inode)
             memcpy(inode->hashes + i * hash_len, slot.addr.hash.b, hash_len);
             continue;
         }
-        if (slot.addr.off >= inode->off &&
+        if (slot.addr.off >= inode->kept.off &&
             (inode->kind == 'R' || inode->kind == 'O')) {
-            return inode_bad(store, inode->off, "reference ahead");
+            return inode_bad(store, inode->kept.off, "reference ahead");
         }
         err = pk_object_head(store, slot.addr.off, &head);
         if (err != 0) {
             return err == NF_EC_NO_OBJECT
-                       ? pk_store_fail(store, NF_EC_UNRESOLVED, inode->off,
+                       ? pk_store_fail(store, NF_EC_UNRESOLVED, inode->kept.off,
                                        "reference")
                        : err;
         }
@@ -288,7 +289,7 @@ static int inode_read_hashes(struct pk_store *store, struct pk_inode *inode)
                    ? head.kind == 'B'
                    : pk_kind_is_inode(head.kind);
         if (!fits) {
-            return inode_bad(store, inode->off, "kind of a reference");
+            return inode_bad(store, inode->kept.off, "kind of a reference");
         }
         memcpy(inode->hashes + i * hash_len, head.hash.b, hash_len);
     }
@@ -385,7 +386,7 @@ static int inode_pre_stable(struct pk_store *store, struct pk_inode *root)
     if (flat.leaves == NULL) {
         return pk_fail_mem(&store->ctx);
     }
-    root->pins++;
+    root->kept.pins++;
     iter.inodes[0] = root;
     iter.depth = 1;
     while ((err = pk_inode_iter_next(&iter, &slot, &at, &i)) > 0) {
@@ -403,7 +404,7 @@ static int inode_pre_stable(struct pk_store *store, struct pk_inode *root)
         err = NF_EC_INODE;
     }
     if (err == NF_EC_INODE) {
-        err = inode_bad(store, root->off, "length");
+        err = inode_bad(store, root->kept.off, "length");
     }
     if (err == 0) {
         err = flat_sort(store, &flat);
@@ -481,7 +482,7 @@ static int inode_verify(struct pk_store *store, struct pk_inode *inode,
     int err = inode_digest(store, inode, role, &hash);
 
     if (err == 0 && memcmp(&hash, &inode->hash, sizeof(hash)) != 0) {
-        err = pk_store_fail(store, NF_EC_HASH, inode->off, "inode");
+        err = pk_store_fail(store, NF_EC_HASH, inode->kept.off, "inode");
     }
     return err;
 }
@@ -511,11 +512,18 @@ static bool inode_fits_role(const struct pk_store *store,
     return !root;
 }
 
+/* The inode at off in the cache, or NULL. */
+static struct pk_inode *inode_kept(struct pk_store *store, uint64_t off)
+{
+    return (struct pk_inode *)(void *)pk_cache_find(&store->cache,
+                                                    PK_CACHED_INODE, off);
+}
+
 int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
                   struct pk_inode **ret_inode)
 {
     bool verify = (store->flags & PK_OPEN_NO_VERIFY) == 0;
-    struct pk_inode *inode = pk_cache_find(&store->cache, off);
+    struct pk_inode *inode = inode_kept(store, off);
     int err = 0;
 
     if (off == NF_NOWHERE && store->partial) {
@@ -535,10 +543,10 @@ int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
             err = inode_verify(store, inode, role);
         }
         if (err == 0) {
-            err = pk_cache_add(store, inode);
+            err = pk_cache_add(store, &inode->kept);
         }
         if (err != 0) {
-            nf_free(&store->ctx.mem, inode, inode->size);
+            nf_free(&store->ctx.mem, inode, inode->kept.size);
             return err;
         }
     }
@@ -551,9 +559,18 @@ int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
             return err;
         }
     }
-    inode->pins++;
+    inode->kept.pins++;
     *ret_inode = inode;
     return 0;
+}
+
+void pk_inode_unpin(struct pk_store *store, struct pk_inode *inode)
+{
+    (void)store;
+    if (inode != NULL) {
+        nf_assert(inode->kept.pins > 0);
+        inode->kept.pins--;
+    }
 }
 
 int pk_inode_peek(struct pk_store *store, uint64_t off,
@@ -565,7 +582,7 @@ int pk_inode_peek(struct pk_store *store, uint64_t off,
 void pk_inode_drop(struct pk_store *store, struct pk_inode *inode)
 {
     if (inode != NULL) {
-        nf_free(&store->ctx.mem, inode, inode->size);
+        nf_free(&store->ctx.mem, inode, inode->kept.size);
     }
 }
 
@@ -579,7 +596,7 @@ int pk_inode_make(struct pk_store *store, struct pk_slice body,
     if (err != 0) {
         return err == NF_EC_INODE ? inode_bad(store, off, "inode") : err;
     }
-    inode->off = off;
+    inode->kept.off = off;
     inode->kind = role == PK_ROLE_ROOT ? 'R' : 'O';
     if (role == PK_ROLE_ROOT && inode->depth != 0) {
         err = inode_bad(store, off, "depth");
@@ -600,7 +617,7 @@ int pk_inode_make(struct pk_store *store, struct pk_slice body,
 
 int pk_inode_keep(struct pk_store *store, struct pk_inode *inode)
 {
-    int err = pk_cache_add(store, inode);
+    int err = pk_cache_add(store, &inode->kept);
 
     if (err != 0) {
         pk_inode_drop(store, inode);
@@ -642,13 +659,13 @@ void pk_inode_remember(struct pk_store *store, uint64_t off, uint8_t kind,
     if (pk_inode_decode(store, body.p, body.len, true, &inode) != 0) {
         return;
     }
-    inode->off = off;
+    inode->kept.off = off;
     inode->hash = *hash;
     inode->kind = kind;
     memcpy(inode->hashes, hashes, inode->n * store->scheme.hash_len);
     inode->has_hashes = true;
-    if (pk_cache_add(store, inode) != 0) {
-        nf_free(&store->ctx.mem, inode, inode->size);
+    if (pk_cache_add(store, &inode->kept) != 0) {
+        nf_free(&store->ctx.mem, inode, inode->kept.size);
     }
 }
 

@@ -28,14 +28,7 @@ enum pk_role { PK_ROLE_ROOT, PK_ROLE_CHILD };
  * Bindings and children are decoded when asked for, from raw.
  */
 struct pk_inode {
-    struct pk_inode *slot_next; /* the cache's */
-    struct pk_inode *newer;
-    struct pk_inode *older;
-    size_t size; /* of the block */
-    uint32_t pins;
-    bool used; /* since its age was last asked for */
-
-    uint64_t off;
+    struct pk_cached kept; /* comes first */
     struct pk_digest hash;
     uint32_t depth;
     bool tree;       /* children, not bindings */
@@ -127,9 +120,6 @@ NF_MUST_USE int pk_inode_decode(struct pk_store *store, const uint8_t *p,
                                 size_t len, bool known_end,
                                 struct pk_inode **ret_inode);
 
-/* The inode at off has been replaced: it is the next to leave the cache. */
-void pk_cache_demote(struct pk_store *store, uint64_t off);
-
 /* The inode at off, not verified and not in the cache: for what only follows
  * references. Release with pk_inode_drop. */
 NF_MUST_USE int pk_inode_peek(struct pk_store *store, uint64_t off,
@@ -145,15 +135,5 @@ bool pk_inode_is_root(const struct pk_inode *inode);
 NF_MUST_USE int pk_inode_make(struct pk_store *store, struct pk_slice body,
                               enum pk_role role, struct pk_inode **ret_inode);
 NF_MUST_USE int pk_inode_keep(struct pk_store *store, struct pk_inode *inode);
-
-/* The cache (inode_cache.c). The inode at off, NULL: it is not there. */
-struct pk_inode *pk_cache_find(struct pk_cache *cache, uint64_t off);
-
-/* Takes the inode, on success only. */
-NF_MUST_USE int pk_cache_add(struct pk_store *store, struct pk_inode *inode);
-void pk_cache_clear(struct pk_store *store);
-
-/* Let go of all that is not pinned. */
-void pk_cache_forget(struct pk_store *store);
 
 #endif

@@ -257,7 +257,7 @@ static int check_binding(struct pk_checker *checker,
         pk_inode_slot(store, path->inodes[d], path->next[d] - 1, &above);
         err = pk_child_index(&store->scheme, d, slot->step, &index);
         if (err == 0 && index != above.index) {
-            err = pk_store_fail(store, NF_EC_SHAPE, path->inodes[d]->off,
+            err = pk_store_fail(store, NF_EC_SHAPE, path->inodes[d]->kept.off,
                                 "step in the wrong child");
         }
     }
@@ -265,7 +265,7 @@ static int check_binding(struct pk_checker *checker,
         err = pk_addr_resolve(store, &slot->addr, &off);
     }
     if (err != 0) {
-        return check_failed(checker, err, path->inodes[0]->off);
+        return check_failed(checker, err, path->inodes[0]->kept.off);
     }
     return slot->kind == PK_CONTENTS ? check_contents(checker, off)
                                      : check_later(checker, off);
@@ -286,7 +286,7 @@ static int check_shape(struct pk_checker *checker, struct pk_inode *inode)
         int err = pk_inode_load_child(checker->store, inode, i, &child);
 
         if (err != 0) {
-            return check_failed(checker, err, inode->off);
+            return check_failed(checker, err, inode->kept.off);
         }
         length += child->length;
         pk_inode_unpin(checker->store, child);
@@ -294,8 +294,8 @@ static int check_shape(struct pk_checker *checker, struct pk_inode *inode)
     if (inode->length != length ||
         inode->length <= checker->store->scheme.config.entries) {
         return check_tell(checker, NF_EC_SHAPE,
-                          pk_store_where(checker->store, inode->off),
-                          inode->off, "length of an inode");
+                          pk_store_where(checker->store, inode->kept.off),
+                          inode->kept.off, "length of an inode");
     }
     return 0;
 }
@@ -304,7 +304,7 @@ static int check_shape(struct pk_checker *checker, struct pk_inode *inode)
 static int check_enter(struct pk_checker *checker, struct check_path *path,
                        struct pk_inode *inode)
 {
-    int err = pk_seen_add(&checker->seen, inode->off);
+    int err = pk_seen_add(&checker->seen, inode->kept.off);
 
     if (err > 0) {
         err = check_shape(checker, inode);

@@ -11,6 +11,7 @@
 #include <notafs/pack.h>
 
 #include "pack/branches.h"
+#include "pack/cache.h"
 #include "pack/control.h"
 #include "pack/ctx.h"
 #include "pack/dict.h"
@@ -25,17 +26,6 @@
 struct pk_gc;
 struct pk_inode;
 struct pk_trail;
-
-/* Clean inodes; those not used for long are the first to go (inode.c). */
-struct pk_cache {
-    struct pk_inode **slots;
-    size_t n_slots; /* a power of two */
-    size_t n;
-    size_t len; /* bytes */
-    size_t max_len;
-    struct pk_inode *newest;
-    struct pk_inode *oldest;
-};
 
 /* A line of recently read bytes, for the many small reads of heads. */
 struct pk_line {

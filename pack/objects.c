@@ -5,11 +5,12 @@
  * answer counts only if the object with that hash is there, since entries of
  * collected objects stay in the index.
  *
- * Contents and commits are hashed anew each time they are read. The commit's
- * hash takes in those of its root and parents, which stand in front of those
- * objects; a parent's that was collected and left no trace is not known. A
- * commit beside the history that was collected up to its target can come to
- * that, and counts as collected itself; the target cannot.
+ * Contents are hashed when they are read into the cache, commits each time
+ * they are read. The commit's hash takes in those of its root and parents,
+ * which stand in front of those objects; a parent's that was collected and left
+ * no trace is not known. A commit beside the history that was collected up to
+ * its target can come to that, and counts as collected itself; the target
+ * cannot.
  */
 #include "pack/objects.h"
 
@@ -154,34 +155,59 @@ int pk_object_find(struct pk_store *store, const struct pk_digest *hash,
 
 /* ---------------------------------------------------------------- contents */
 
-int pk_contents_read(struct pk_store *store, uint64_t off,
-                     const struct pk_digest *expected,
-                     struct pk_bytes *ret_bytes)
+/* Contents in the cache: what is there has been verified. */
+struct contents {
+    struct pk_cached kept;
+    struct pk_digest hash;
+    size_t len;
+    uint8_t data[];
+};
+
+/* Keep a copy, if there is room and memory. */
+static void contents_keep(struct pk_store *store, uint64_t off,
+                          const struct pk_digest *hash, struct pk_slice body)
 {
-    bool verify = (store->flags & PK_OPEN_NO_VERIFY) == 0;
+    const size_t size = sizeof(struct contents) + body.len;
+    struct contents *contents;
+
+    if (!pk_cache_make_room(store, size)) {
+        return;
+    }
+    contents = nf_alloc(&store->ctx.mem, size);
+    if (contents == NULL) {
+        return;
+    }
+    contents->kept = (struct pk_cached){
+        .off = off, .size = size, .what = PK_CACHED_CONTENTS};
+    contents->hash = *hash;
+    contents->len = body.len;
+    if (body.len > 0) {
+        memcpy(contents->data, body.p, body.len);
+    }
+    if (pk_cache_add(store, &contents->kept) != 0) {
+        nf_free(&store->ctx.mem, contents, size);
+    }
+}
+
+/* Read the contents at off, verify them against the hash in front, and keep
+ * them. ret_body is in entry_buf. */
+static int contents_load(struct pk_store *store, uint64_t off,
+                         struct pk_digest *ret_hash, struct pk_slice *ret_body)
+{
     struct pk_digest hash;
     struct pk_head head;
     struct pk_slice body;
-    uint8_t *copy;
     int err = pk_object_read(store, off, 0, &head);
 
     if (err != 0) {
         return err;
     }
-    if (head.kind != 'B' ||
-        (expected != NULL &&
-         memcmp(&head.hash, expected, sizeof(*expected)) != 0)) {
+    if (head.kind != 'B') {
         return pk_store_fail(store, NF_EC_HASH, off, "contents");
-    }
-    if (store->trail != NULL) {
-        err = pk_trail_add(store->trail, &head.hash);
-        if (err != 0) {
-            return err;
-        }
     }
     body.p = store->entry_buf.p + head.body;
     body.len = (size_t)head.len - head.body;
-    if (verify) {
+    if ((store->flags & PK_OPEN_NO_VERIFY) == 0) {
         store->counters.objects_hashed++;
         store->counters.bytes_hashed += body.len;
         err = pk_digest_contents(&store->scheme, body, &hash);
@@ -189,6 +215,51 @@ int pk_contents_read(struct pk_store *store, uint64_t off,
             err = pk_store_fail(store, NF_EC_HASH, off, "contents");
         }
     }
+    if (err == 0) {
+        contents_keep(store, off, &head.hash, body);
+        *ret_hash = head.hash;
+        *ret_body = body;
+    }
+    return err;
+}
+
+/* The contents at off, from the cache or the store; the body lives until the
+ * next object is read. */
+static int contents_at(struct pk_store *store, uint64_t off,
+                       const struct pk_digest *expected,
+                       struct pk_slice *ret_body)
+{
+    const struct contents *kept =
+        (const struct contents *)(const void *)pk_cache_find(
+            &store->cache, PK_CACHED_CONTENTS, off);
+    struct pk_digest hash;
+    int err = 0;
+
+    if (kept != NULL) {
+        store->counters.cache_hits++;
+        hash = kept->hash;
+        *ret_body = (struct pk_slice){kept->data, kept->len};
+    } else {
+        err = contents_load(store, off, &hash, ret_body);
+    }
+    if (err == 0 && expected != NULL &&
+        memcmp(&hash, expected, sizeof(hash)) != 0) {
+        err = pk_store_fail(store, NF_EC_HASH, off, "contents");
+    }
+    if (err == 0 && store->trail != NULL) {
+        err = pk_trail_add(store->trail, &hash);
+    }
+    return err;
+}
+
+int pk_contents_read(struct pk_store *store, uint64_t off,
+                     const struct pk_digest *expected,
+                     struct pk_bytes *ret_bytes)
+{
+    struct pk_slice body = {NULL, 0};
+    uint8_t *copy;
+    int err = contents_at(store, off, expected, &body);
+
     if (err != 0) {
         return err;
     }
@@ -219,12 +290,9 @@ int pk_contents_length(struct pk_store *store, uint64_t off, uint64_t *ret_len)
     }
     if (err == 0 && (store->flags & PK_OPEN_NO_VERIFY) == 0) {
         /* The length in front is covered by the hash of what it measures. */
-        struct pk_bytes bytes;
+        struct pk_slice body;
 
-        err = pk_contents_read(store, off, &head.hash, &bytes);
-        if (err == 0) {
-            nf_free(&store->ctx.mem, bytes.own, bytes.len);
-        }
+        err = contents_at(store, off, &head.hash, &body);
     }
     if (err == 0) {
         *ret_len = head.len - head.body;

@@ -43,7 +43,7 @@ int pk_scan_length(struct pk_store *store, uint64_t off,
                               had - again.body, false, &inode);
         if (err == 0) {
             *ret_len = again.body + inode->raw_len;
-            nf_free(&store->ctx.mem, inode, inode->size);
+            nf_free(&store->ctx.mem, inode, inode->kept.size);
             return 0;
         }
         if (err != NF_EC_INODE || had < want || had > 1u << 24) {

@@ -251,7 +251,7 @@ static int list_below(struct pk_list *list, struct pk_inode *inode)
     list->iter.inodes[0] = inode;
     list->iter.next[0] = 0;
     list->iter.depth = 1;
-    inode->pins++;
+    inode->kept.pins++;
     while ((err = pk_inode_iter_next(&list->iter, &slot, &at, &i)) > 0) {
         err = list_place(list, at, i, &slot, &place);
         if (err == 0) {

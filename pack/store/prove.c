@@ -152,11 +152,12 @@ static int push_bindings(struct prover *p, struct pk_inode *inode,
     iter->inodes[0] = inode;
     iter->next[0] = 0;
     iter->depth = 1;
-    inode->pins++;
+    inode->kept.pins++;
     while (err == 0 &&
            (err = pk_inode_iter_next(iter, &slot, &at, &slot_at)) > 0) {
         if (i == n) {
-            err = pk_store_fail(p->store, NF_EC_INODE, inode->off, "length");
+            err =
+                pk_store_fail(p->store, NF_EC_INODE, inode->kept.off, "length");
             break;
         }
         order[i] = (uint32_t)i;
@@ -203,7 +204,7 @@ static int follow_chain(struct prover *p, struct pk_inode *inode,
     int err = 0;
 
     *chain = (struct chain){.len = 0};
-    inode->pins++;
+    inode->kept.pins++;
     while (inode->tree && inode->n == 1 && chain->n < PK_INODE_MAX_DEPTH) {
         err = take_branch(p, inode, 0, &chain->bottom);
         if (err != 0) {

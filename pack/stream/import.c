@@ -373,7 +373,7 @@ static int import_inode(struct pk_receive *receive, bool tree,
         err = pk_object_append_boxed(store, inode->kind, &inode->hash, body,
                                      ret_off);
     }
-    if (err != 0 || *ret_off != inode->off) {
+    if (err != 0 || *ret_off != inode->kept.off) {
         pk_inode_drop(store, inode);
         return err;
     }

@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check((data[0] & 4) == 0 || inode->raw_len == size - 1);
         fuzz_check(memcmp(inode->raw, data + 1, inode->raw_len) == 0);
         look(store, inode);
-        nf_free(&store->ctx.mem, inode, inode->size);
+        nf_free(&store->ctx.mem, inode, inode->kept.size);
     }
     pk_cache_clear(store);
     fuzz_check(pk_store_close(store) == 0);

@@ -338,4 +338,33 @@ START_TEST(of_looking_at_everything)
 }
 END_TEST
 
-UNIT_MAIN("pack/store/costs", of_a_call, of_looking_at_everything)
+/* What was looked up once is neither read nor hashed again, and the bound on
+ * the cache takes in contents. */
+START_TEST(of_looking_again)
+{
+    struct pk_counters once;
+    struct pk_counters again;
+    struct scene s;
+
+    scene_begin(&s, SMALL);
+    for (unsigned n = 0; n < 3 * SMALL; n += 3) {
+        call_get(&s, n);
+    }
+    pk_repo_counters(s.repo, &once);
+    ck_assert_uint_ge(once.objects_hashed, SMALL);
+    ck_assert_uint_le(once.cache_len, CACHE);
+    for (unsigned n = 0; n < 3 * SMALL; n += 3) {
+        call_get(&s, n);
+    }
+    pk_repo_counters(s.repo, &again);
+    ck_assert_uint_eq(again.objects_read, once.objects_read);
+    ck_assert_uint_eq(again.objects_hashed, once.objects_hashed);
+    ck_assert_uint_eq(again.bytes_hashed, once.bytes_hashed);
+    ck_assert_uint_eq(again.cache_len, once.cache_len);
+    ck_assert_uint_ge(again.cache_hits - once.cache_hits, 2 * SMALL);
+    scene_end(&s);
+}
+END_TEST
+
+UNIT_MAIN("pack/store/costs", of_a_call, of_looking_at_everything,
+          of_looking_again)
