@@ -5,6 +5,7 @@ It runs under QEMU's own interpreter, so no hardware help is needed. Every
 choice comes from KEEPER_SEED (1); KEEPER_KILLS (50) is how often the host kills
 the machine. The last line says "N passed, N failed".
 """
+import contextlib
 import io
 import os
 import queue
@@ -155,10 +156,14 @@ def loop_tree(n):
     return tree
 
 
-def host_tree(disk):
-    with tarfile.open(fileobj=io.BytesIO(host("-s", disk, "export", "-"))) as tar:
+def tar_files(archive):
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         return {entry.name.removeprefix("./"): tar.extractfile(entry).read()
                 for entry in tar if entry.isfile()}
+
+
+def host_tree(disk):
+    return tar_files(host("-s", disk, "export", "-"))
 
 
 def current(disk):
@@ -228,6 +233,60 @@ def test_shared_disk():
         m.until(MOUNTED)
         same(m.ask("get from"), ["host"])
         m.quit()
+
+
+@contextlib.contextmanager
+def mounted(program, *args):
+    """A folder where a program of the host shows something while it runs."""
+    folder = tempfile.mkdtemp(dir=".")
+    if args[0] == "mount":
+        host(*args, folder, program=program)
+    else:
+        host(*args, "mount", folder, program=program)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_mounted_disk():
+    """The guest's disk, its files and its store, as the host mounts them."""
+    if not os.path.exists("/dev/fuse") or os.geteuid() != 0:
+        if os.environ.get("NOTAFS_REQUIRE_FUSE"):
+            raise AssertionError("no /dev/fuse, or not root")
+        print("SKIPPED mounted_disk: no /dev/fuse, or not root")
+        return
+    disk = blank()
+    with Machine(disk) as m:
+        m.until(MOUNTED)
+        m.ask("run 9")
+        m.until("^committed 9 ")
+        m.ask("set from/guest 1")
+        m.quit()
+    files = tar_files(host("export", "-d", disk, "/", "-", program=NOTAFS))
+    with mounted(NOTAFS, "mount", disk) as folder:
+        same(sum(name.startswith("store.") for name in files) > 1, True)
+        for name, body in files.items():
+            with open(os.path.join(folder, name), "rb") as file:
+                same(file.read(), body)
+        with open(os.path.join(folder, "beside"), "xb") as file:
+            file.write(b"not the store's")
+    with mounted(NOTAPACK, "-s", disk) as folder:
+        tree = os.path.join(folder, "live/main")
+        for name, body in {**loop_tree(9), "from/guest": b"1"}.items():
+            with open(os.path.join(tree, name), "rb") as file:
+                same(file.read(), body)
+        with open(os.path.join(tree, "from/host"), "xb") as file:
+            file.write(b"2")
+    with Machine(disk) as m:
+        m.until(MOUNTED)
+        same(m.ask("get from/host"), ["2"])
+        same(m.ask("get from/guest"), ["1"])
+        same(m.ask("check")[-1].split(", ")[-1], "0 findings")
+        m.ask("set from/guest 3")
+        m.quit()
+    same(host("-s", disk, "get", "from/guest"), b"3")
+    same(host("cat", "-d", disk, "beside", program=NOTAFS), b"not the store's")
 
 
 def test_refuses():
