@@ -19,7 +19,7 @@ compiles() { # header, compiler...
 read -ra fuse < <(pkg-config --cflags fuse3)
 while read -r header; do
     [[ $header == fuse/* && ${#fuse[@]} -eq 0 ]] && continue # nor is it built
-    compiles "$header" "${cc[@]}" "${fuse[@]/#-I/-isystem}" -D_GNU_SOURCE -std=c11 -x c
+    compiles "$header" "${cc[@]}" "${fuse[@]/#-I/-isystem}" -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -std=c11 -x c
     [[ $header == include/* ]] &&
         compiles "${header#include/}" "${cxx[@]}" -std=c++11 -x c++
 done < <(find include notafs pack host cli fuse inspect bench tests/support -name '*.h' 2>/dev/null | sort)
