@@ -194,14 +194,14 @@ static int gc_open_volume(struct pk_gc *gc)
         err = pk_sparse_extent(from, &out->n_base, &out->data_base);
     }
     if (err == 0 && out->n_base > 0) {
-        size_t n = (size_t)nf_div_up_u64(out->n_base, PK_SPARSE_PAGE_RECORDS);
+        struct pk_samples there = from->samples;
 
-        out->samples = nf_calloc(&store->ctx.mem, n, sizeof(*out->samples));
-        if (out->samples == NULL) {
-            return pk_fail_mem(&store->ctx);
+        out->samples.shift = there.shift;
+        err = pk_samples_grow(&store->ctx, out->n_base, &out->samples);
+        if (err == 0) {
+            memcpy(out->samples.offs, there.offs,
+                   there.n * sizeof(*there.offs));
         }
-        memcpy(out->samples, from->samples, n * sizeof(*out->samples));
-        out->n_samples = n;
     }
     if (err == 0) {
         err = pk_lower_trim(&store->lower, number);
@@ -247,6 +247,10 @@ int pk_gc_open(struct pk_store *store, const struct pk_gc_options *options)
     if (err == 0 && options->n_keep == 0) {
         err = pk_fail(&store->ctx, NF_EINVAL, NULL, NF_NOWHERE,
                       "commits to keep");
+    }
+    if (err == 0 && options->n_keep > PK_GC_MAX_COMMITS) {
+        err = pk_fail_number(&store->ctx, NF_ERANGE, NULL, PK_GC_MAX_COMMITS,
+                             options->n_keep, "commits to keep");
     }
     if (err != 0) {
         return err;
@@ -452,7 +456,7 @@ static uint64_t gc_mem(const struct pk_gc *gc)
            queue->cap_pending * sizeof(uint64_t) +
            queue->cap_runs * sizeof(*queue->runs) +
            (gc->n_keep + gc->cap_parents + gc->late.n_slots +
-            gc->prefix.n_samples + gc->volume.n_samples) *
+            gc->prefix.samples.n + gc->volume.samples.n) *
                sizeof(uint64_t);
 }
 
@@ -624,12 +628,11 @@ static int gc_adopt(struct pk_gc *gc, const struct pk_vfs *vfs,
                     struct pk_gc_out *out, struct pk_sparse *ret)
 {
     int err = pk_sparse_adopt(
-        &gc->store->ctx, vfs, out->data.name, out->mapping.name, out->samples,
+        &gc->store->ctx, vfs, out->data.name, out->mapping.name, &out->samples,
         out->n_base + out->n, out->data_base + out->bytes, ret);
 
     if (err == 0) {
-        out->samples = NULL;
-        out->n_samples = 0;
+        out->samples = (struct pk_samples){0};
     }
     return err;
 }

@@ -22,6 +22,8 @@ enum {
     PK_GC_COPY_LEN = 65536,
     PK_GC_PAGE_RECORDS = 128, /* of a mapping, at a time */
     PK_GC_PAGE_LEN = PK_GC_PAGE_RECORDS * PK_MAPPING_RECORD_LEN,
+    PK_GC_MAX_COMMITS = 1 << 18,    /* to keep, and parents of these */
+    PK_GC_MAX_LATE = (1 << 18) - 1, /* references ahead, in a pass */
 };
 
 /* Bytes that passed to and from files. */
@@ -110,8 +112,7 @@ struct pk_gc_out {
     uint64_t copied;              /* records done */
     uint64_t piece;               /* bytes done of the one being copied */
     uint64_t poff;
-    uint64_t *samples; /* as those of struct pk_sparse, of all records */
-    size_t n_samples;
+    struct pk_samples samples; /* of all records */
 };
 
 /* --------------------------------------------------------------------- gc.c */

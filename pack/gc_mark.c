@@ -23,10 +23,7 @@
 #include "pack/inode.h"
 #include "pack/objects.h"
 
-enum {
-    MARK_PEEK_LEN = 96,      /* no reference is longer, its name aside */
-    MARK_MAX_LATE = 1 << 18, /* references ahead, in a pass */
-};
+enum { MARK_PEEK_LEN = 96 }; /* no reference is longer, its name aside */
 
 static int mark_bad(struct pk_gc *gc, const char *what)
 {
@@ -99,22 +96,57 @@ bool pk_gc_keeps(const struct pk_gc *gc, uint64_t off)
     return lo < gc->n_keep && gc->keep[lo] == off;
 }
 
+/* Ascending, each once. */
+static void parents_tidy(struct pk_gc *gc)
+{
+    size_t n = 0;
+
+    pk_gc_sort(gc->parents, gc->n_parents);
+    for (size_t i = 0; i < gc->n_parents; i++) {
+        if (n == 0 || gc->parents[n - 1] != gc->parents[i]) {
+            gc->parents[n++] = gc->parents[i];
+        }
+    }
+    gc->n_parents = n;
+}
+
+/* They are as many as there is room for. */
+static int parents_grow(struct pk_gc *gc)
+{
+    struct pk_ctx *ctx = &gc->store->ctx;
+    size_t cap = gc->cap_parents == 0 ? 16 : gc->cap_parents * 2;
+    uint64_t *parents;
+
+    parents_tidy(gc);
+    if (gc->n_parents < gc->cap_parents / 2) {
+        return 0;
+    }
+    if (cap > PK_GC_MAX_COMMITS) {
+        return pk_fail_number(ctx, NF_ERANGE, NULL, PK_GC_MAX_COMMITS, cap,
+                              "parents of the commits to keep");
+    }
+    parents =
+        nf_realloc(&ctx->mem, gc->parents, gc->cap_parents * sizeof(*parents),
+                   cap * sizeof(*parents));
+    if (parents == NULL) {
+        return pk_fail_mem(ctx);
+    }
+    gc->parents = parents;
+    gc->cap_parents = cap;
+    return 0;
+}
+
 static int mark_parent(struct pk_gc *gc, uint64_t off)
 {
     if (gc->pass != PK_PASS_PREFIX || pk_gc_keeps(gc, off)) {
         return 0;
     }
     if (gc->n_parents == gc->cap_parents) {
-        size_t cap = gc->cap_parents == 0 ? 16 : gc->cap_parents * 2;
-        uint64_t *parents = nf_realloc(&gc->store->ctx.mem, gc->parents,
-                                       gc->cap_parents * sizeof(*parents),
-                                       cap * sizeof(*parents));
+        int err = parents_grow(gc);
 
-        if (parents == NULL) {
-            return pk_fail_mem(&gc->store->ctx);
+        if (err != 0) {
+            return err;
         }
-        gc->parents = parents;
-        gc->cap_parents = cap;
     }
     gc->parents[gc->n_parents++] = off;
     return 0;
@@ -128,7 +160,7 @@ static int mark_late(struct pk_gc *gc, uint64_t off)
     if (off == gc->scan.off || off >= pk_store_end(gc->store)) {
         return mark_bad(gc, "reference");
     }
-    if (gc->late.n >= MARK_MAX_LATE) {
+    if (gc->late.n >= PK_GC_MAX_LATE) {
         return pk_fail_mem(&gc->store->ctx);
     }
     got = pk_seen_add(&gc->late, off);
@@ -429,7 +461,7 @@ static int mark_done(struct pk_gc *gc)
         pk_gc_mark_begin(gc);
         return 1;
     }
-    pk_gc_sort(gc->parents, gc->n_parents);
+    parents_tidy(gc);
     err = pk_gc_out_end(gc);
     return err < 0 ? err : 0;
 }

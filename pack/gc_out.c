@@ -174,22 +174,10 @@ int pk_gc_out_reverse(struct pk_gc *gc, uint64_t len)
 int pk_gc_out_begin_copy(struct pk_gc *gc)
 {
     struct pk_gc_out *out = pk_gc_out_now(gc);
-    size_t n =
-        (size_t)nf_div_up_u64(out->n_base + out->n, PK_SPARSE_PAGE_RECORDS);
 
-    uint64_t *samples;
-
-    nf_assert(n >= out->n_samples);
     out->poff = out->data_base;
-    samples =
-        nf_realloc(&gc->store->ctx.mem, out->samples,
-                   out->n_samples * sizeof(*samples), n * sizeof(*samples));
-    if (samples == NULL) {
-        return pk_fail_mem(&gc->store->ctx);
-    }
-    out->samples = samples;
-    out->n_samples = n;
-    return 0;
+    return pk_samples_grow(&gc->store->ctx, out->n_base + out->n,
+                           &out->samples);
 }
 
 /* Set the kind of each of the commits at offs, ascending, that stands in the
@@ -241,9 +229,7 @@ static int out_next_record(struct pk_gc *gc, struct pk_gc_out *out)
     struct pk_range_record r = record_get(p);
     size_t len = out->n_page * PK_MAPPING_RECORD_LEN;
 
-    if (nth % PK_SPARSE_PAGE_RECORDS == 0) {
-        out->samples[nth / PK_SPARSE_PAGE_RECORDS] = r.off;
-    }
+    pk_samples_set(&out->samples, nth, r.off);
     r.poff = out->poff - r.len;
     record_put(p, &r);
     out->copied++;
@@ -302,7 +288,6 @@ void pk_gc_out_close(struct pk_store *store, struct pk_gc_out *out)
     (void)pk_file_close(&out->data);    /* ordered, or not needed */
     (void)pk_file_close(&out->mapping); /* likewise */
     nf_free(&store->ctx.mem, out->page, PK_GC_PAGE_LEN);
-    nf_free(&store->ctx.mem, out->samples,
-            out->n_samples * sizeof(*out->samples));
+    pk_samples_free(&store->ctx, &out->samples);
     *out = (struct pk_gc_out){0};
 }

@@ -2,8 +2,7 @@
 /*
  * Prefixes and volumes: a mapping and the bytes that it maps (spec 8.2;
  * sparse.h has the layout). The whole mapping is validated when opened, page
- * by page, and again page by page as it is read later; memory is 8 bytes for
- * 64 records.
+ * by page, and again page by page as it is read later.
  */
 #include "pack/sparse.h"
 
@@ -12,6 +11,52 @@
 #include "notafs/platform/checked.h"
 #include "notafs/platform/codec.h"
 #include "pack/cursor.h"
+
+/* ---------------------------------------------------------------- samples */
+
+int pk_samples_grow(struct pk_ctx *ctx, uint64_t n_records,
+                    struct pk_samples *samples)
+{
+    uint64_t n_pages = nf_div_up_u64(n_records, PK_SPARSE_PAGE_RECORDS);
+    struct pk_samples grown = {.shift = samples->shift};
+    size_t stride;
+
+    while (n_pages > (uint64_t)PK_SAMPLES_MAX << grown.shift) {
+        grown.shift++;
+    }
+    grown.n = (size_t)nf_div_up_u64(n_pages, UINT64_C(1) << grown.shift);
+    if (grown.n == 0) {
+        return 0;
+    }
+    grown.offs = nf_calloc(&ctx->mem, grown.n, sizeof(*grown.offs));
+    if (grown.offs == NULL) {
+        return pk_fail_mem(ctx);
+    }
+    stride = (size_t)1 << (grown.shift - samples->shift);
+    for (size_t i = 0; i * stride < samples->n; i++) {
+        grown.offs[i] = samples->offs[i * stride];
+    }
+    pk_samples_free(ctx, samples);
+    *samples = grown;
+    return 0;
+}
+
+void pk_samples_set(struct pk_samples *samples, uint64_t i, uint64_t off)
+{
+    uint64_t stride = (uint64_t)PK_SPARSE_PAGE_RECORDS << samples->shift;
+
+    if (i % stride == 0) {
+        samples->offs[i / stride] = off;
+    }
+}
+
+void pk_samples_free(struct pk_ctx *ctx, struct pk_samples *samples)
+{
+    nf_free(&ctx->mem, samples->offs, samples->n * sizeof(*samples->offs));
+    *samples = (struct pk_samples){0};
+}
+
+/* ---------------------------------------------------------------- records */
 
 static int sparse_bad(struct pk_sparse *sparse, uint64_t record)
 {
@@ -77,9 +122,7 @@ static int sparse_validate(struct pk_sparse *sparse)
         }
         off = r.off + r.len;
         poff += r.len;
-        if (i % PK_SPARSE_PAGE_RECORDS == 0) {
-            sparse->samples[i / PK_SPARSE_PAGE_RECORDS] = r.off;
-        }
+        pk_samples_set(&sparse->samples, i, r.off);
     }
     if (sparse->n_records > 0) {
         int err = pk_file_size(&sparse->data, &size);
@@ -101,7 +144,6 @@ int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                    uint64_t mapping_len, struct pk_sparse *sparse)
 {
     uint64_t size = 0;
-    uint64_t n_pages;
     int err;
 
     memset(sparse, 0, sizeof(*sparse));
@@ -125,21 +167,14 @@ int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                               size, "length");
     }
     sparse->n_records = mapping_len / PK_MAPPING_RECORD_LEN;
-    n_pages = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
-    if (n_pages > 0) {
-        sparse->samples = nf_calloc(&ctx->mem, (size_t)n_pages, 8);
-        if (sparse->samples == NULL) {
-            sparse->n_records = 0;
-            return pk_fail_mem(ctx);
-        }
-    }
-    return sparse_validate(sparse);
+    err = pk_samples_grow(ctx, sparse->n_records, &sparse->samples);
+    return err == 0 ? sparse_validate(sparse) : err;
 }
 
 int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                     const char *data_name, const char *mapping_name,
-                    uint64_t *samples, uint64_t n_records, uint64_t data_len,
-                    struct pk_sparse *sparse)
+                    const struct pk_samples *samples, uint64_t n_records,
+                    uint64_t data_len, struct pk_sparse *sparse)
 {
     int err;
 
@@ -151,7 +186,7 @@ int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
         err = pk_file_open(ctx, vfs, mapping_name, 0, &sparse->mapping);
     }
     if (err == 0) {
-        sparse->samples = samples;
+        sparse->samples = *samples;
         sparse->n_records = n_records;
         sparse->data_len = data_len;
     }
@@ -160,14 +195,13 @@ int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
 
 int pk_sparse_close(struct pk_sparse *sparse)
 {
-    uint64_t n_pages = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
     int err;
     int err2;
 
     if (sparse->ctx == NULL) {
         return 0;
     }
-    nf_free(&sparse->ctx->mem, sparse->samples, (size_t)n_pages * 8);
+    pk_samples_free(sparse->ctx, &sparse->samples);
     err = pk_file_close(&sparse->data);
     err2 = pk_file_close(&sparse->mapping);
     memset(sparse, 0, sizeof(*sparse));
@@ -220,34 +254,60 @@ static size_t sparse_find_in_page(const struct pk_sparse *sparse, size_t n,
     return lo;
 }
 
-int pk_sparse_read(struct pk_sparse *sparse, uint64_t off, uint8_t *buf,
-                   size_t len, size_t *ret_len)
+/* Bring the page into memory that holds the last record which begins at off or
+ * before; there is one. */
+static int sparse_find_page(struct pk_sparse *sparse, uint64_t off)
 {
+    const struct pk_samples *samples = &sparse->samples;
     uint64_t lo = 0;
-    uint64_t hi = nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS);
-    const struct pk_range_record *r;
-    uint64_t n;
-    size_t got;
+    uint64_t hi = samples->n;
     int err;
 
-    if (hi == 0 || off < sparse->samples[0]) {
-        return NF_EC_NO_OBJECT;
-    }
     while (hi - lo > 1) {
         uint64_t mid = lo + (hi - lo) / 2;
 
-        if (sparse->samples[mid] <= off) {
+        if (samples->offs[mid] <= off) {
             lo = mid;
         } else {
             hi = mid;
         }
     }
-    err = sparse_load(sparse, lo);
+    lo <<= samples->shift;
+    hi = nf_min_u64(lo + (UINT64_C(1) << samples->shift),
+                    nf_div_up_u64(sparse->n_records, PK_SPARSE_PAGE_RECORDS));
+    while (hi - lo > 1) {
+        uint64_t mid = lo + (hi - lo) / 2;
+
+        err = sparse_load(sparse, mid);
+        if (err != 0) {
+            return err;
+        }
+        if (sparse->records[0].off <= off) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    return sparse_load(sparse, lo);
+}
+
+int pk_sparse_read(struct pk_sparse *sparse, uint64_t off, uint8_t *buf,
+                   size_t len, size_t *ret_len)
+{
+    const struct pk_range_record *r;
+    uint64_t n;
+    size_t got;
+    int err;
+
+    if (sparse->n_records == 0 || off < sparse->samples.offs[0]) {
+        return NF_EC_NO_OBJECT;
+    }
+    err = sparse_find_page(sparse, off);
     if (err != 0) {
         return err;
     }
     n = nf_min_u64(PK_SPARSE_PAGE_RECORDS,
-                   sparse->n_records - lo * PK_SPARSE_PAGE_RECORDS);
+                   sparse->n_records - sparse->page * PK_SPARSE_PAGE_RECORDS);
     r = &sparse->records[sparse_find_in_page(sparse, (size_t)n, off)];
     if (off < r->off || off - r->off >= r->len) {
         return NF_EC_NO_OBJECT;

@@ -22,13 +22,34 @@ struct pk_range_record {
     uint64_t len;
 };
 
-/* A data file and its mapping. Of the mapping every 64th record's offset is
- * in memory, and the page of 64 that was needed last. */
+/*
+ * Of the records of a mapping, some offsets in memory: that of the first of
+ * every page or, where these were more than PK_SAMPLES_MAX, of every second
+ * page, every fourth, ..., so that memory does not grow with the mapping.
+ */
+enum { PK_SAMPLES_MAX = 65536 };
+
+struct pk_samples {
+    uint64_t *offs;
+    size_t n;
+    unsigned shift; /* one for 1 << shift pages */
+};
+
+/* Room for those of n_records, and in it those that there are. */
+NF_MUST_USE int pk_samples_grow(struct pk_ctx *ctx, uint64_t n_records,
+                                struct pk_samples *samples);
+
+/* Record i begins at off. */
+void pk_samples_set(struct pk_samples *samples, uint64_t i, uint64_t off);
+void pk_samples_free(struct pk_ctx *ctx, struct pk_samples *samples);
+
+/* A data file and its mapping. Of the mapping samples are in memory, and the
+ * page that was needed last. */
 struct pk_sparse {
     struct pk_ctx *ctx;
     struct pk_file data;
     struct pk_file mapping;
-    uint64_t *samples;
+    struct pk_samples samples;
     uint64_t n_records;
     uint64_t data_len; /* bytes that they map, and where those end */
     uint64_t page;     /* which one is in records; NF_NOWHERE: none */
@@ -41,12 +62,13 @@ NF_MUST_USE int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                                const char *data_name, const char *mapping_name,
                                uint64_t mapping_len, struct pk_sparse *sparse);
 
-/* As pk_sparse_open, of files that we have just written: samples, of the first
- * of each page of the n_records, is taken over, on success. */
+/* As pk_sparse_open, of files that we have just written: the samples of the
+ * n_records are taken over, on success. */
 NF_MUST_USE int pk_sparse_adopt(struct pk_ctx *ctx, const struct pk_vfs *vfs,
                                 const char *data_name, const char *mapping_name,
-                                uint64_t *samples, uint64_t n_records,
-                                uint64_t data_len, struct pk_sparse *sparse);
+                                const struct pk_samples *samples,
+                                uint64_t n_records, uint64_t data_len,
+                                struct pk_sparse *sparse);
 int pk_sparse_close(struct pk_sparse *sparse);
 
 /* How many records there are, and where in the data file the last one's bytes

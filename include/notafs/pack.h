@@ -430,7 +430,8 @@ void pk_branch_watch(struct pk_repo *repo, pk_watch_fn fn, void *arg);
 struct pk_gc_options {
     const struct pk_digest *keep; /* the commits to keep */
     size_t n_keep;                /* >= 1 */
-    size_t mem_len;               /* memory, in bytes, for marking; 0: 16 MiB */
+    size_t mem_len;               /* bytes of memory for marking; 0: 16 MiB,
+                                     and with all else below 32 MiB */
     bool dry_run; /* find out what would be freed; a reader may, too */
     bool split;   /* seal the last chunk first, so that it can be freed */
 
@@ -473,7 +474,10 @@ struct pk_gc_stats {
 /*
  * Begin. The collection is the repo's until it ends.
  *
- * Errors: NF_EROFS, NF_EC_GC_RUNNING, NF_EC_NO_COMMIT. NF_EC_GC_FORBIDDEN: the
+ * Errors: NF_EROFS, NF_EC_GC_RUNNING, NF_EC_NO_COMMIT. NF_ERANGE: more than
+ *         262144 commits to keep, or as many parents of these (pk_gc_step tells).
+ *         NF_ENOMEM: also of pk_gc_step, where mem_len does not do for the
+ *         references that there are; 16 MiB do for 10^10. NF_EC_GC_FORBIDDEN: the
  *         store was not always indexed minimally, or was born V1 or V2 and has
  *         no lower layer. NF_EC_GC_TARGET: none of the commits is newer than
  *         that of the last collection. NF_EC_NO_LOWER, NF_EC_VOLUME.
