@@ -15,6 +15,9 @@ static const struct {
     {"device", bench_device, "Notafs beside the bare device"},
     {"files", bench_files,
      "an image: set, get, append, commit, overwrite, scrub"},
+#ifdef NOTAFS_FUSE
+    {"fuse", bench_fuse, "mounts beside a loop that does nothing, bindfs"},
+#endif
     {"hash", bench_hash, "BLAKE2b, each kernel, beside libb2"},
     {"pack", bench_pack, "a store: load, commit, read, traverse, check, gc"},
 };

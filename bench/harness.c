@@ -228,6 +228,16 @@ void bench_text(json_t *record, const char *name, const char *value)
     set(record, name, json_string(value));
 }
 
+void bench_skip(const char *workload, const char *what, const char *why)
+{
+    json_t *record = bench_record(workload, "skipped");
+
+    bench_text(record, "what", what);
+    bench_text(record, "why", why);
+    bench_emit(record);
+    fprintf(stderr, "notafs-bench %s: SKIPPED %s: %s\n", workload, what, why);
+}
+
 void bench_rate(json_t *record, const char *what, double n,
                 struct bench_time span)
 {
@@ -244,6 +254,7 @@ void bench_rate(json_t *record, const char *what, double n,
 /* ----------------------------------------------------------------- folders */
 
 static char *scratch;
+static void (*before_remove)(void);
 
 char *bench_path(const char *folder, const char *name)
 {
@@ -258,8 +269,12 @@ char *bench_path(const char *folder, const char *name)
 /* Ctrl-C leaves no gigabytes behind. All calls here are safe in a handler. */
 static void on_signal(int number)
 {
-    pid_t pid = fork();
+    pid_t pid;
 
+    if (before_remove != NULL) {
+        before_remove();
+    }
+    pid = fork();
     if (pid == 0) {
         execl("/bin/rm", "rm", "-rf", "--", scratch, (char *)NULL);
         _exit(127);
@@ -300,8 +315,16 @@ static int remove_one(const char *path, const struct stat *stat, int type,
     return 0;
 }
 
+void bench_before_remove(void (*fn)(void))
+{
+    before_remove = fn;
+}
+
 void bench_scratch_remove(void)
 {
+    if (before_remove != NULL) {
+        before_remove();
+    }
     if (scratch != NULL) {
         nftw(scratch, remove_one, MAX_OPEN_DIRS, FTW_DEPTH | FTW_PHYS);
         free(scratch);

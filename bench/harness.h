@@ -64,6 +64,10 @@ void bench_number(json_t *record, const char *name, double value);
 void bench_count(json_t *record, const char *name, uint64_t value);
 void bench_text(json_t *record, const char *name, const char *value);
 
+/* A figure that is not there, and why: a record, and a line on standard error
+ * that nobody overlooks. */
+void bench_skip(const char *workload, const char *what, const char *why);
+
 /* Set the fields of a span in which n of what was done: n under the name what,
  * its seconds, and how many a second by the wall and by the processor. */
 void bench_rate(json_t *record, const char *what, double n,
@@ -75,6 +79,10 @@ void bench_rate(json_t *record, const char *what, double n,
  * NULL; removed, with all in it, by bench_scratch_remove or at exit. */
 const char *bench_scratch(const char *parent);
 void bench_scratch_remove(void);
+
+/* Run fn before that, also when a signal ends the program: so it may do only
+ * what a handler may. One function; NULL: none. */
+void bench_before_remove(void (*fn)(void));
 
 /* path "FOLDER/NAME", in memory of its own. */
 char *bench_path(const char *folder, const char *name);

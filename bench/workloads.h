@@ -6,6 +6,7 @@
 int bench_commits(int argc, char **argv);
 int bench_device(int argc, char **argv);
 int bench_files(int argc, char **argv);
+int bench_fuse(int argc, char **argv);
 int bench_hash(int argc, char **argv);
 int bench_pack(int argc, char **argv);
 

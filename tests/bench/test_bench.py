@@ -116,6 +116,39 @@ class Commits(unittest.TestCase):
                               "plain files"])
 
 
+@unittest.skipUnless(os.path.exists("/dev/fuse") and os.geteuid() == 0,
+                     "no /dev/fuse, or not root")
+class Fuse(unittest.TestCase):
+    SMALL = ["fuse", "--size", "64m", "--fsize", "1m", "--entries", "60",
+             "--rounds", "2", "--pages", "20", "--stats", "20", "--syncs", "2"]
+
+    def test_every_place_takes_part(self):
+        run = subprocess.run([BENCH, *self.SMALL, "--json"], check=True,
+                             stdout=subprocess.PIPE, text=True)
+        records = [json.loads(line) for line in run.stdout.splitlines()]
+        want = ["bindfs", "folder", "image", "null", "null, written through",
+                "store"]
+        for figure in ("write", "read", "random_write", "random_read",
+                       "create", "stat", "list", "list_stat", "remove"):
+            places = [r["place"] for r in records if r["figure"] == figure]
+            self.assertEqual(sorted(places), want, figure)
+        syncs = [r["place"] for r in records if r["figure"] == "sync"]
+        self.assertEqual(sorted(syncs), ["bindfs", "folder", "image", "store"])
+
+    def test_an_end_by_signal_leaves_no_mount(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.Popen(
+                [BENCH, *self.SMALL, "--rounds", "50", "--pages", "1000000",
+                 "--folder", folder], stdout=subprocess.PIPE)
+            run.stdout.readline() # the first figure is done
+            run.terminate()
+            self.assertEqual(run.wait(), -signal.SIGTERM)
+            run.stdout.close()
+            with open("/proc/mounts", encoding="utf-8") as file:
+                self.assertNotIn(folder, file.read())
+            self.assertEqual(os.listdir(folder), [])
+
+
 class Files(unittest.TestCase):
     SMALL = ["--size", "8m", "--fsize", "1m", "--reads", "200", "--appends",
              "3000", "--sets", "50", "--overwrites", "100", "--cache", "1m"]
