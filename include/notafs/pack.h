@@ -475,12 +475,13 @@ struct pk_gc_stats {
  * Begin. The collection is the repo's until it ends.
  *
  * Errors: NF_EROFS, NF_EC_GC_RUNNING, NF_EC_NO_COMMIT. NF_ERANGE: more than
- *         262144 commits to keep, or as many parents of these (pk_gc_step tells).
- *         NF_ENOMEM: also of pk_gc_step, where mem_len does not do for the
- *         references that there are; 16 MiB do for 10^10. NF_EC_GC_FORBIDDEN: the
- *         store was not always indexed minimally, or was born V1 or V2 and has
- *         no lower layer. NF_EC_GC_TARGET: none of the commits is newer than
- *         that of the last collection. NF_EC_NO_LOWER, NF_EC_VOLUME.
+ *         262144 commits to keep or, as pk_gc_step tells, parents of these.
+ *         NF_ENOMEM: also where mem_len does not do for the references that
+ *         there are, as pk_gc_step tells; 16 MiB do for 10^10 of them.
+ *         NF_EC_GC_FORBIDDEN: the store was not always indexed minimally, or
+ *         was born V1 or V2 and has no lower layer. NF_EC_GC_TARGET: none of
+ *         the commits is newer than that of the last collection.
+ *         NF_EC_NO_LOWER, NF_EC_VOLUME.
  */
 NF_MUST_USE int pk_gc_start(struct pk_repo *repo,
                             const struct pk_gc_options *options);
