@@ -47,6 +47,8 @@ struct np_options {
     bool force;
     bool help;
     bool version;
+    const struct np_store *beside; /* one that is open: its image is shared */
+    bool shares;                   /* open the image for a store beside */
 };
 
 /* Write how far a command is. */
@@ -90,6 +92,9 @@ enum { NP_OK = 0, NP_FAILED = 1, NP_USAGE = 2 };
 int np_store_open(struct np_store *store, const struct np_options *options,
                   uint32_t flags);
 int np_store_close(struct np_store *store);
+
+/* Are both on one image? */
+bool np_same_image(const struct np_options *a, const struct np_options *b);
 
 /* The first half of np_store_open: what would be opened, and how. */
 int np_options_open(struct np_store *store, const struct np_options *options,

@@ -279,14 +279,18 @@ static int transfer_run(struct transfer *t, int n_words, char **words)
 static int transfer(const struct np_options *src, const struct np_options *dst,
                     bool create, int n_words, char **words)
 {
+    struct np_options from = *src;
     struct np_options into = *dst;
     struct transfer t = {.sent = {0}};
     char config[256];
-    int err = np_store_open(&t.src, src, 0);
+    int err;
 
+    from.shares = np_same_image(src, dst);
+    err = np_store_open(&t.src, &from, 0);
     if (err != 0) {
         return err;
     }
+    into.beside = &t.src;
     if (create) {
         pk_config_print(&t.src.config, config, sizeof(config));
         into.config = config;

@@ -259,6 +259,8 @@ int np_replay(const struct np_options *options, int n_words, char **words)
     dst.store = words[2];
     dst.config = config;
     dst.lower = NULL;
+    dst.beside = &r.src;
+    src.shares = np_same_image(&src, &dst);
     err = np_store_open(&r.src, &src, 0);
     if (err != 0) {
         return err;

@@ -118,6 +118,36 @@ static char *image_path(const char *text, struct nf_path *ret_root)
     return path;
 }
 
+static bool same_image(const char *a, const char *b)
+{
+    struct nf_path root;
+    char *path_a = image_path(a, &root);
+    char *path_b = image_path(b, &root);
+    struct stat st_a;
+    struct stat st_b;
+    bool same = path_a != NULL && path_b != NULL && stat(path_a, &st_a) == 0 &&
+                stat(path_b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+                st_a.st_ino == st_b.st_ino;
+
+    free(path_a);
+    free(path_b);
+    return same;
+}
+
+/* A folder of the disk that is open. */
+static int open_on_disk(struct np_store *store, const char *text,
+                        struct pk_vfs_notafs **ret, struct pk_vfs *ret_vfs)
+{
+    struct nf_path root;
+    char *path = image_path(text, &root);
+    int err = path == NULL ? NF_ENOMEM
+                           : pk_vfs_notafs_open(store->disk, &store->env, root,
+                                                ret, ret_vfs);
+
+    free(path);
+    return err;
+}
+
 static int open_image(struct np_store *store, const char *text, bool write)
 {
     struct bd_file_options options = {.page_size = 512, .readonly = !write};
@@ -143,12 +173,8 @@ static int open_image(struct np_store *store, const char *text, bool write)
         err = nf_mount(bd_file_bd(store->device), &store->env, &mount,
                        &store->disk);
     }
-    if (err == 0) {
-        err = pk_vfs_notafs_open(store->disk, &store->env, root,
-                                 &store->on_disk, &store->vfs);
-    }
     free(path);
-    return err == 0 ? 0 : np_complain_info(text, err, NULL);
+    return err;
 }
 
 static bool is_image(const char *text)
@@ -170,38 +196,26 @@ static bool is_image(const char *text)
     return false;
 }
 
+bool np_same_image(const struct np_options *a, const struct np_options *b)
+{
+    return a->store != NULL && b->store != NULL && is_image(a->store) &&
+           is_image(b->store) && same_image(a->store, b->store);
+}
+
 /* A lower layer on the image that the store is on. */
 static int open_lower_image(struct np_store *store, const char *text)
 {
-    struct nf_path root;
-    struct nf_path store_root;
-    char *path = image_path(text, &root);
-    char *store_path = image_path(store->options->store, &store_root);
-    struct stat a;
-    struct stat b;
-    int err = NF_ENOMEM;
+    int err;
 
-    if (path != NULL && store_path != NULL) {
-        bool same = store->disk != NULL && stat(path, &a) == 0 &&
-                    stat(store_path, &b) == 0 && a.st_dev == b.st_dev &&
-                    a.st_ino == b.st_ino;
-
-        err = !same ? NF_EINVAL
-                    : pk_vfs_notafs_open(store->disk, &store->env, root,
-                                         &store->lower_on_disk,
-                                         &store->lower_vfs);
-        if (!same) {
-            fprintf(stderr,
-                    "notapack: %s: neither a folder nor on the image "
-                    "of the store\n",
-                    text);
-        }
+    if (store->disk == NULL || !same_image(text, store->options->store)) {
+        fprintf(stderr,
+                "notapack: %s: neither a folder nor on the image of the "
+                "store\n",
+                text);
+        return NP_FAILED;
     }
-    free(path);
-    free(store_path);
-    return err == 0           ? 0
-           : err == NF_EINVAL ? NP_FAILED
-                              : np_complain_info(text, err, NULL);
+    err = open_on_disk(store, text, &store->lower_on_disk, &store->lower_vfs);
+    return err == 0 ? 0 : np_complain_info(text, err, NULL);
 }
 
 static int open_vfs(struct np_store *store, uint32_t flags)
@@ -212,7 +226,19 @@ static int open_vfs(struct np_store *store, uint32_t flags)
     int err;
 
     if (is_image(o->store)) {
-        err = open_image(store, o->store, (flags & PK_OPEN_WRITE) != 0);
+        if (o->beside != NULL && np_same_image(o, o->beside->options)) {
+            store->disk = o->beside->disk;
+            err = 0;
+        } else {
+            err = open_image(store, o->store,
+                             o->shares || (flags & PK_OPEN_WRITE) != 0);
+        }
+        if (err == 0) {
+            err = open_on_disk(store, o->store, &store->on_disk, &store->vfs);
+        }
+        if (err != 0) {
+            err = np_complain_info(o->store, err, NULL);
+        }
     } else {
         err = pk_vfs_posix_open(o->store, posix_flags, &store->posix,
                                 &store->vfs);
@@ -240,7 +266,9 @@ static void close_vfs(struct np_store *store)
     pk_vfs_posix_close(store->posix);
     pk_vfs_notafs_close(store->lower_on_disk);
     pk_vfs_notafs_close(store->on_disk);
-    nf_unmount(store->disk);
+    if (store->device != NULL) { /* otherwise it is another's disk */
+        nf_unmount(store->disk);
+    }
     bd_file_close(store->device);
     store->lower_posix = NULL;
     store->lower_on_disk = NULL;

@@ -286,6 +286,88 @@ def test_interrupted():
     has(pack.err, "another now")
 
 
+def interrupted(command, moment):
+    """Send SIGINT once the command has read or written so much; its status."""
+    with subprocess.Popen([NOTAPACK, *command], env=ENV,
+                          stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as run:
+        io = 0
+        while io < moment and run.poll() is None:
+            try:
+                with open("/proc/%d/io" % run.pid, encoding="ascii") as file:
+                    io = sum(int(line.split()[1]) for line in file
+                             if line.startswith(("rchar", "wchar")))
+            except OSError:
+                break
+        run.send_signal(signal.SIGINT)
+        interrupted.err = run.communicate()[1].decode()
+    return run.returncode
+
+
+def test_interrupted_anywhere():
+    """Of all that takes long: nothing is broken, nothing shown that is not
+    whole, and the same command does the rest."""
+    make("s", commits=8, size=1 << 20)
+    wanted = dump("s")
+    pack("-s", "lower", "init", "--config", "kv64", "--lower", "deep")
+    for i in range(8):
+        add("lower", "f%d" % i, os.urandom(1 << 20), i, "--lower", "deep")
+    log = heads("s")
+    for name, command, made, lower in (
+            ("push", ("-s", "s", "push", "d"), "d", ()),
+            ("pull", ("-s", "d", "pull", "s"), "d", ()),
+            ("clone", ("clone", "s", "d"), "d", ()),
+            ("send", ("-s", "s", "send", "x"), None, ()),
+            ("snapshot", ("-s", "s", "snapshot", "x"), None, ()),
+            ("as-store", ("-s", "s", "snapshot", "--as-store", "d"), "d", ()),
+            ("archive", ("-s", "lower", "archive", "--lower", "deep"), "lower",
+             ("--lower", "deep"))):
+        statuses = set()
+        for moment in (0, 100000, 400000, 1000000, 3000000, 6000000, 1 << 40):
+            if made == "d":
+                shutil.rmtree("d", ignore_errors=True)
+            if name in ("push", "pull"):
+                empty("d")
+            before = os.path.exists("x") and open("x", "rb").read()
+            status = interrupted(command, moment)
+            statuses.add(status)
+            if status not in (0, -signal.SIGINT, 128 + signal.SIGINT):
+                raise AssertionError("%s at %d: %d\n%s" % (
+                    name, moment, status, interrupted.err))
+            if made is None and status != 0:
+                same(os.path.exists("x") and open("x", "rb").read(), before)
+            if made is None or not os.path.exists(made + "/store.control"):
+                continue
+            has(pack("-s", made, "check", *lower), "CHECK OK")
+            if status != 0 and made == "d":
+                same(pack("-s", "d", "branch"), "")
+        print(name, sorted(statuses))
+        same(0 in statuses and len(statuses) > 1, True)
+        if name in ("push", "pull", "clone"):
+            same(dump("d"), wanted)
+    same(dump("s"), wanted)
+    raw("-s", empty("e"), "receive", "x")
+    same(heads("e", log[0])[:1], log[:1])
+
+
+def test_two_stores_of_an_image():
+    """One image may hold both ends."""
+    format_disk("32m", "disk.img")
+    make("disk.img:a")
+    empty("disk.img:b")
+    has(pack("-s", "disk.img:a", "push", "disk.img:b"), "created ")
+    has(pack("clone", "disk.img:a", "disk.img:c"), "created ")
+    pack("replay", "disk.img:a", "disk.img:d")
+    add("disk.img:b", "more", b"1", 30)
+    has(pack("-s", "./disk.img:a", "pull", "disk.img:b"), "updated ")
+    same(dump("disk.img:a"), dump("disk.img:b"))
+    same(dump("disk.img:c"), dump("disk.img:d"))
+    for name in "abcd":
+        whole("disk.img:" + name)
+    pack("-s", "disk.img:a", "push", "disk.img:none", status=1)
+    has(pack.err, "not a pack store")
+
+
 def test_abort():
     make("s")
     add("s", "more", b"1", 40)
