@@ -18,7 +18,9 @@ static const struct {
 #ifdef NOTAFS_FUSE
     {"fuse", bench_fuse, "mounts beside a loop that does nothing, bindfs"},
 #endif
+    {"gc", bench_gc, "commits while a collection runs"},
     {"hash", bench_hash, "BLAKE2b, each kernel, beside libb2"},
+    {"mix", bench_mix, "look-ups, changes and commits beside LMDB, SQLite"},
     {"pack", bench_pack, "a store: load, commit, read, traverse, check, gc"},
 };
 

@@ -88,7 +88,12 @@ static int by_value(const void *a, const void *b)
 
 static double quantile(const double *sorted, size_t n, double q)
 {
-    return sorted[(size_t)((double)(n - 1) * q + 0.5)];
+    double at = (double)(n - 1) * q;
+    size_t i = (size_t)at;
+
+    return i + 1 == n
+               ? sorted[i]
+               : sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]);
 }
 
 struct bench_spread bench_spread(double *values, size_t n)
@@ -110,6 +115,22 @@ void bench_add_spread(json_t *record, const char *name, double *values,
     bench_number(record, field, spread.q1);
     snprintf(field, sizeof(field), "%s_q3", name);
     bench_number(record, field, spread.q3);
+}
+
+void bench_add_latency(json_t *record, const char *name, double *seconds,
+                       size_t n)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } marks[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1}};
+    char field[64];
+
+    qsort(seconds, n, sizeof(*seconds), by_value);
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+        snprintf(field, sizeof(field), "%s_%s_us", name, marks[i].name);
+        bench_number(record, field, quantile(seconds, n, marks[i].q) * 1e6);
+    }
 }
 
 /* ----------------------------------------------------------------- records */

@@ -48,6 +48,11 @@ struct bench_spread bench_spread(double *values, size_t n);
 void bench_add_spread(json_t *record, const char *name, double *values,
                       size_t n);
 
+/* Add name_p50_us, _p90_us, _p99_us and _max_us of n > 0 times, which are put
+ * in order. */
+void bench_add_latency(json_t *record, const char *name, double *seconds,
+                       size_t n);
+
 /* ----------------------------------------------------------------- records */
 
 /* As JSON lines, with machine, commit and date in each; otherwise as text. */

@@ -205,6 +205,12 @@ bool mount_loop(struct mount *mount, const char *dir, const char *type,
     return true;
 }
 
+void mount_move(const struct mount *mount, struct mount *to)
+{
+    *to = *mount;
+    *slot_of(mount) = to;
+}
+
 void mount_end(struct mount *mount)
 {
     int status = 0;

@@ -30,6 +30,9 @@ void mount_function(struct mount *mount, const char *dir,
 bool mount_loop(struct mount *mount, const char *dir, const char *type,
                 const char *image, const char **ret_why);
 
+/* From now on it is kept at to. */
+void mount_move(const struct mount *mount, struct mount *to);
+
 /* Unmount, and wait until its process has ended. */
 void mount_end(struct mount *mount);
 

@@ -72,6 +72,10 @@ static void git_commit(void *peer, const struct peer_update *updates, size_t n)
         char text[KEY_TEXT_CAP];
 
         key_text(&p->setup.keys, updates[i].i, text);
+        if (updates[i].value == NULL) {
+            fprintf(p->to, "D %s\n", text);
+            continue;
+        }
         fprintf(p->to, "M 100644 inline %s\ndata %zu\n", text,
                 p->setup.value_len);
         fwrite(updates[i].value, 1, p->setup.value_len, p->to);
@@ -94,5 +98,5 @@ static void git_close(void *peer)
     free(p);
 }
 
-const struct peer peer_git = {"git fast-import", 0, git_open, git_commit,
-                              git_close};
+const struct peer peer_git = {"git fast-import", 0,         git_open,
+                              git_commit,        git_close, NULL};

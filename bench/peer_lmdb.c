@@ -2,6 +2,7 @@
 /* LMDB with its defaults: a commit is on disk when it returns. */
 #include <lmdb.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/harness.h"
 #include "bench/peer.h"
@@ -10,6 +11,7 @@ struct lmdb_peer {
     struct peer_setup setup;
     MDB_env *env;
     MDB_dbi dbi;
+    MDB_txn *reading; /* kept, as LMDB wants it; NULL at first */
 };
 
 static void lmdb_must(int err, const char *what)
@@ -48,17 +50,49 @@ static void lmdb_commit(void *peer, const struct peer_update *updates, size_t n)
         MDB_val key = {key_text(&p->setup.keys, updates[i].i, text), text};
         MDB_val value = {p->setup.value_len, (void *)updates[i].value};
 
-        lmdb_must(mdb_put(txn, p->dbi, &key, &value, 0), "put");
+        if (updates[i].value == NULL) {
+            lmdb_must(mdb_del(txn, p->dbi, &key, NULL), "delete");
+        } else {
+            lmdb_must(mdb_put(txn, p->dbi, &key, &value, 0), "put");
+        }
     }
     lmdb_must(mdb_txn_commit(txn), "commit");
+}
+
+static bool lmdb_find(void *peer, uint64_t i, uint8_t *value)
+{
+    struct lmdb_peer *p = peer;
+    char text[KEY_TEXT_CAP];
+    MDB_val key = {key_text(&p->setup.keys, i, text), text};
+    MDB_val got;
+    int err;
+
+    if (p->reading == NULL) {
+        lmdb_must(mdb_txn_begin(p->env, NULL, MDB_RDONLY, &p->reading), "read");
+    } else {
+        lmdb_must(mdb_txn_renew(p->reading), "read");
+    }
+    err = mdb_get(p->reading, p->dbi, &key, &got);
+    if (err == 0 && value != NULL) {
+        memcpy(value, got.mv_data, p->setup.value_len);
+    }
+    mdb_txn_reset(p->reading);
+    if (err != MDB_NOTFOUND) {
+        lmdb_must(err, "get");
+    }
+    return err == 0;
 }
 
 static void lmdb_close(void *peer)
 {
     struct lmdb_peer *p = peer;
 
+    if (p->reading != NULL) {
+        mdb_txn_abort(p->reading);
+    }
     mdb_env_close(p->env);
     free(p);
 }
 
-const struct peer peer_lmdb = {"LMDB", 0, lmdb_open, lmdb_commit, lmdb_close};
+const struct peer peer_lmdb = {"LMDB",      0,          lmdb_open,
+                               lmdb_commit, lmdb_close, lmdb_find};

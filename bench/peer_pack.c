@@ -1,29 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* Ours: a store in a folder, and one on an image of Notafs. */
-#include <notafs/pack.h>
-#include <notafs/vfs_notafs.h>
-#include <notafs/vfs_posix.h>
+#include "bench/peer_pack.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/harness.h"
-#include "bench/image.h"
-#include "bench/peer.h"
 
 enum { NF_CACHE_LEN = 32 << 20, PAGE_SIZE = 4096 };
-
-struct pack_peer {
-    struct peer_setup setup;
-    struct nf_env env;
-    struct image image;
-    struct pk_vfs_posix *posix;
-    struct pk_vfs_notafs *notafs;
-    struct pk_vfs vfs;
-    struct pk_repo *repo;
-    struct pk_tree *tree;
-    struct pk_digest head;
-    uint64_t n_commits;
-};
 
 static struct pack_peer *pack_new(const struct peer_setup *setup)
 {
@@ -89,17 +73,41 @@ static void pack_commit(void *peer, const struct peer_update *updates, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct pk_slice value = {updates[i].value, p->setup.value_len};
         struct key key;
+        struct pk_path path = key_path(&p->setup.keys, updates[i].i, &key);
 
-        bench_must(pk_tree_set(p->tree,
-                               key_path(&p->setup.keys, updates[i].i, &key),
-                               value),
-                   "set");
+        if (value.p == NULL) {
+            bench_must(pk_tree_remove(p->tree, path), "remove");
+        } else {
+            bench_must(pk_tree_set(p->tree, path, value), "set");
+        }
     }
     bench_must(pk_commit_make(p->tree, &p->head, p->n_commits == 0 ? 0 : 1,
                               &info, &p->head),
                "commit");
     bench_must(pk_branch_set(p->repo, main_branch, &p->head), "branch");
     p->n_commits++;
+}
+
+static bool pack_find(void *peer, uint64_t i, uint8_t *value)
+{
+    struct pack_peer *p = peer;
+    struct key key;
+    struct pk_path path = key_path(&p->setup.keys, i, &key);
+    struct pk_bytes bytes;
+    enum pk_kind kind;
+
+    if (value == NULL) {
+        bench_must(pk_tree_kind(p->tree, path, &kind), "look up");
+        return kind == PK_CONTENTS;
+    }
+    int err = pk_tree_get(p->tree, path, &bytes);
+    if (nf_err_class(err) == NF_ENOENT) {
+        return false;
+    }
+    bench_must(err, "get");
+    memcpy(value, bytes.p, p->setup.value_len);
+    pk_bytes_free(p->repo, &bytes);
+    return true;
 }
 
 static void pack_close(void *peer)
@@ -117,7 +125,8 @@ static void pack_close(void *peer)
     free(p);
 }
 
-const struct peer peer_pack_folder = {"pack in a folder", 0, folder_open,
-                                      pack_commit, pack_close};
-const struct peer peer_pack_image = {"pack on an image", 0, image_store_open,
-                                     pack_commit, pack_close};
+const struct peer peer_pack_folder = {
+    "pack in a folder", 0, folder_open, pack_commit, pack_close, pack_find};
+const struct peer peer_pack_image = {"pack on an image", 0,
+                                     image_store_open,   pack_commit,
+                                     pack_close,         pack_find};

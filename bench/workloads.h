@@ -7,7 +7,9 @@ int bench_commits(int argc, char **argv);
 int bench_device(int argc, char **argv);
 int bench_files(int argc, char **argv);
 int bench_fuse(int argc, char **argv);
+int bench_gc(int argc, char **argv);
 int bench_hash(int argc, char **argv);
+int bench_mix(int argc, char **argv);
 int bench_pack(int argc, char **argv);
 
 #endif
