@@ -25,6 +25,8 @@ CORE = {
     "pack": ("pack", ["pack.h"], ["platform", "vfs", "hash"]),
     "store": ("pack/store", ["merge.h", "proof.h"],
               ["platform", "vfs", "hash", "pack"]),
+    "posix": ("pack/posix", ["posix.h"],
+              ["platform", "vfs", "hash", "pack", "store"]),
     "stream": ("pack/stream", ["stream.h"],
                ["platform", "vfs", "hash", "pack", "store"]),
 }
