@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <notafs/posix.h>
+
 #include "cli/notapack_eta.h"
 
 enum { GC_STEP_LEN = 1 << 22 };
@@ -116,6 +118,28 @@ static int kept_add(struct kept *kept, const struct pk_digest *commits,
     return 0;
 }
 
+/* What mounts have recorded of the commits is kept with them. */
+static int kept_sides(struct np_store *store, struct kept *kept)
+{
+    struct pk_sides *sides;
+    size_t n = kept->n;
+    int err = pk_sides_open(store->repo, &sides);
+
+    if (err != 0) {
+        return err;
+    }
+    for (size_t i = 0; i < n && err == 0; i++) {
+        struct pk_digest side;
+
+        err = pk_sides_find(sides, &kept->commits[i], &side);
+        err = err == NF_EC_NO_COMMIT ? 0
+              : err == 0             ? kept_add(kept, &side, 1)
+                                     : err;
+    }
+    pk_sides_close(sides);
+    return err;
+}
+
 static int find_kept(struct np_store *store, const struct rule *rule,
                      int n_words, char **words, struct kept *kept)
 {
@@ -140,6 +164,9 @@ static int find_kept(struct np_store *store, const struct rule *rule,
             err = kept_add(kept, commits, n);
             pk_keep_free(store->repo, commits, n);
         }
+    }
+    if (err == 0) {
+        err = kept_sides(store, kept);
     }
     if (err != 0) {
         return np_complain(store, err, "commits to keep");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <notafs/merge.h>
+#include <notafs/posix.h>
 
 #include "cli/notapack.h"
 
@@ -151,6 +152,22 @@ static int commit_both(struct np_store *store, const struct pk_digest *ours,
     return err;
 }
 
+/* Attributes that a mount has recorded are merged, too, before the branch is
+ * set. ours: NULL for a branch that was not there. */
+static int merge_sides(struct np_store *store, const struct pk_digest *ours,
+                       const struct pk_digest *theirs,
+                       const struct pk_digest *now, const struct pk_info *info)
+{
+    struct pk_sides *sides;
+    int err = pk_sides_open(store->repo, &sides);
+
+    if (err == 0) {
+        err = pk_sides_merged(sides, np_branch(store), ours, theirs, now, info);
+        pk_sides_close(sides);
+    }
+    return err;
+}
+
 static int merge_into(struct conflicts *c, const struct pk_digest *theirs,
                       const struct pk_info *info)
 {
@@ -165,13 +182,17 @@ static int merge_into(struct conflicts *c, const struct pk_digest *theirs,
     bool is_new = err == NF_EC_NO_BRANCH;
 
     if (is_new || (err == 0 && o->ff_only)) {
-        err = pk_fast_forward(repo, branch, theirs);
         now = *theirs;
+        err = merge_sides(c->store, is_new ? NULL : &ours, theirs, &now, info);
+        err = err == 0 ? pk_fast_forward(repo, branch, theirs) : err;
     } else if (err == 0) {
         err = pk_merge_commits(repo, &ours, theirs, info, &judge, &now);
         if (err == 0 && o->no_ff && same_hash(&now, theirs) &&
             !same_hash(&now, &ours)) {
             err = commit_both(c->store, &ours, theirs, info, &now);
+        }
+        if (err == 0) {
+            err = merge_sides(c->store, &ours, theirs, &now, info);
         }
         if (err == 0 && !same_hash(&now, &ours)) {
             err = pk_branch_cas(repo, branch, &ours, &now);
