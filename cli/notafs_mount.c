@@ -24,6 +24,9 @@ static int parse_options(struct cli *cli, struct mount_options *options)
     char *text = cli_alloc(len + 1);
     memcpy(text, cli->options[CLI_WITH].text, len + 1);
     const char *bad = options_parse(options, text);
+    if (bad == NULL && options->posix) {
+        bad = "posix"; /* of stores */
+    }
     int status = bad == NULL ? 0 : cli_fail_usage(cli, "-o: '%s'?", bad);
     free(text);
     return status;

@@ -37,6 +37,7 @@ struct np_options {
     bool quiet;
     const char *with; /* of mount, as below */
     bool foreground;
+    bool posix;
     bool progress;
     bool remove;
     const char *resume; /* of streams, as all below */

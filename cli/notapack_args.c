@@ -72,6 +72,8 @@ static const struct option_row {
     [NP_WITH] = {"options", 'o', "LIST", AT(with), "options of the mount"},
     [NP_FOREGROUND] = {"foreground", 'f', NULL, AT(foreground),
                        "stay in the foreground"},
+    [NP_POSIX] = {"posix", 0, NULL, AT(posix),
+                  "record modes, owners, times and links, as -o posix"},
     [NP_RESUME] = {"resume", 0, "TOKEN", AT(resume),
                    "leave out what came before: what receive has told"},
     [NP_ALONE] = {"alone", 0, NULL, AT(alone), "without their ancestors"},

@@ -38,6 +38,7 @@ enum np_option {
     NP_ROOT,
     NP_WITH,
     NP_FOREGROUND,
+    NP_POSIX,
     NP_RESUME,
     NP_ALONE,
     NP_AS_STORE,

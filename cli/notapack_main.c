@@ -81,7 +81,8 @@ static const struct command {
      "commit with\nboth as parents. Where the branch has nothing of its own it "
      "just moves on. Paths\nthat both changed in different ways are told, one "
      "line each; then nothing is\ncommitted and the exit status is 1."},
-    {"mount", np_mount, 2, 3, NP_TAKES(NP_WITH) | NP_TAKES(NP_FOREGROUND),
+    {"mount", np_mount, 2, 3,
+     NP_TAKES(NP_WITH) | NP_TAKES(NP_FOREGROUND) | NP_TAKES(NP_POSIX),
      "[STORE] DIR", "show a store as a file system",
      "Below DIR: live/BRANCH to be read and written, commit/HASH, at/TIME and "
      "tag/NAME.\nEnds with umount."},

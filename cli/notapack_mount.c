@@ -24,6 +24,7 @@ static int parse_options(const struct np_options *options,
                          struct mount_options *ret)
 {
     options_init(ret);
+    ret->posix = options->posix;
     if (options->with == NULL) {
         return 0;
     }

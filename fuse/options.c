@@ -117,6 +117,10 @@ static bool take_item(struct mount_options *o, const char *item)
         o->readonly = true;
         return true;
     }
+    if (strcmp(item, "posix") == 0) {
+        o->posix = true;
+        return true;
+    }
     if (is_in(item, kernel_words)) {
         size_t len = strlen(o->kernel);
         if (len + strlen(item) + 2 > sizeof(o->kernel)) {

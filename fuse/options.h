@@ -11,6 +11,7 @@
 
 struct mount_options {
     bool readonly;
+    bool posix;          /* store: record modes, owners, times, links */
     uint32_t commit_sec; /* commit at least so often; 0: only when asked to */
     uint64_t generation; /* image: show that one; 0: the newest */
     uid_t uid;           /* owner of what has none recorded */

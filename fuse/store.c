@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fuse/store_int.h"
+#include "fuse/store_attrs.h"
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -50,6 +50,9 @@ static int store_init(struct store *store, const struct store_mount *how)
     pthread_cond_init(&store->timer, &attr);
     pthread_condattr_destroy(&attr);
     int err = open_repo(store);
+    if (err == 0) {
+        err = store_attrs_open(store);
+    }
     return err == 0 ? store_nodes_init(store) : err;
 }
 
@@ -70,6 +73,7 @@ static int store_deinit(struct store *store)
     }
     free_branches(store->branches);
     free_branches(store->old_branches);
+    store_attrs_close(store);
     int err = pk_repo_close(store->repo);
     pthread_cond_destroy(&store->timer);
     pthread_mutex_destroy(&store->timer_lock);

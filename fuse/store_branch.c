@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fuse/store_int.h"
+#include "fuse/store_attrs.h"
 
 #define TAG_PREFIX "tag/" /* branches of such names are tags */
 
@@ -233,6 +233,12 @@ static int add_root(struct store *store, struct snode *parent, const char *name,
     }
     node->mtime.tv_sec = snapshot->date;
     node->atime = node->ctime = node->mtime;
+    int err = branch != NULL ? store_refresh(store, node)
+                             : serve_errno(store_attrs_root(store, node));
+    if (err != 0) {
+        store_node_tidy(store, node);
+        return err;
+    }
     *ret = node;
     return 0;
 }
@@ -319,7 +325,8 @@ int store_top_child(struct store *store, struct snode *parent, const char *name,
         return ENOENT;
     }
     if (parent->kind == SNODE_LIVE) {
-        err = strncmp(decoded, TAG_PREFIX, strlen(TAG_PREFIX)) == 0
+        err = strncmp(decoded, TAG_PREFIX, strlen(TAG_PREFIX)) == 0 ||
+                      store_attrs_hides(store, slice(decoded, decoded_len))
                   ? ENOENT
                   : get_branch(store, decoded, &branch);
         snapshot.date = branch != NULL ? branch->date : 0;
@@ -355,7 +362,8 @@ static int name_branch(void *arg, struct pk_slice name,
     bool tag = name.len > prefix && memcmp(name.p, TAG_PREFIX, prefix) == 0;
     char text[NAME_MAX + 1];
     (void)hash;
-    if (tag != (names->dir->kind == SNODE_TAGS)) {
+    if (tag != (names->dir->kind == SNODE_TAGS) ||
+        store_attrs_hides(names->store, name)) {
         return 0;
     }
     if (tag) {
@@ -425,8 +433,11 @@ static int set_branch(struct store *store, const char *name,
     }
     int err = store_write_begin(store, &repo);
     if (err == 0) {
-        res = head != NULL ? pk_branch_cas(repo, text, NULL, head)
-                           : pk_branch_remove(repo, text);
+        res = store_attrs_branch(store, repo, text, head);
+        if (res == 0) {
+            res = head != NULL ? pk_branch_cas(repo, text, NULL, head)
+                               : pk_branch_remove(repo, text);
+        }
         err = store_write_end(store, repo);
     }
     if (!store->shared) {
@@ -449,6 +460,9 @@ int store_branch_copy(struct store *store, struct branch *from,
     }
     if (find_branch(store, decoded) != NULL) {
         return EEXIST;
+    }
+    if (store_attrs_hides(store, slice(decoded, len))) {
+        return EPERM;
     }
     if (from != NULL && from->has_head) {
         return set_branch(store, decoded, &from->head);

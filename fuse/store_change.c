@@ -223,6 +223,18 @@ static void set_attr(struct snode *node, const struct stat *want, int to_set)
         (to_set & FUSE_SET_ATTR_CTIME) != 0 ? want->st_ctim : store_now();
 }
 
+/* Attributes that only the node knows keep it, or are to be committed. The time
+ * of the last access is not. */
+static void note_attr(struct store *store, struct snode *node, int to_set)
+{
+    if (store->sides != NULL &&
+        (to_set & ~(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW)) != 0) {
+        store_changed(store, node);
+    } else {
+        store_node_pin(store, node);
+    }
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want,
                        int to_set, struct fuse_file_info *fi)
 {
@@ -243,7 +255,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want,
     if (err == 0) {
         set_attr(node, want, to_set);
         if (!node->removed) {
-            store_node_pin(store, node); /* or it would be forgotten */
+            note_attr(store, node, to_set);
         }
     }
     store_fill_stat(store, node, &stat);

@@ -14,7 +14,7 @@
 
 #include <notafs/merge.h>
 
-#include "fuse/store_int.h"
+#include "fuse/store_attrs.h"
 
 #define LOCK_TRIES   500      /* for the writer's lock of another process ... */
 #define LOCK_WAIT_NS 20000000 /* ... each after so long */
@@ -89,7 +89,8 @@ void store_changed(struct store *store, struct snode *node)
 struct applying {
     struct pk_tree *base; /* where origins are */
     struct pk_tree *tree;
-    struct pk_slice *steps; /* from the tree's root */
+    struct attrs_change *attrs; /* or NULL */
+    struct pk_slice *steps;     /* from the tree's root */
     size_t n;
     size_t cap;
 };
@@ -132,16 +133,11 @@ static int origin_path(const struct snode *node, struct pk_path *ret,
 
 /* What a moved node has at its old place, at its new one. */
 static int graft(struct applying *a, const struct snode *node,
-                 struct pk_path path)
+                 struct pk_path path, struct pk_path from)
 {
-    struct pk_path from;
-    struct pk_slice *steps;
     struct pk_tree *sub;
     struct pk_bytes bytes;
-    int err = origin_path(node, &from, &steps);
-    if (err != 0) {
-        return err;
-    }
+    int err;
     if (node->kind == SNODE_DIR) {
         err = pk_tree_sub(a->base, from, &sub);
         if (err == 0) {
@@ -156,23 +152,38 @@ static int graft(struct applying *a, const struct snode *node,
             pk_bytes_free(pk_tree_repo(a->tree), &bytes);
         }
     }
-    free(steps);
     return err;
 }
 
-static int apply_node(struct applying *a, const struct snode *node)
+static int apply_data(struct applying *a, const struct snode *node,
+                      struct pk_path path, struct pk_path origin)
 {
-    struct pk_path path = {a->steps, a->n};
     if (node->kind == SNODE_FILE && node->written) {
         struct pk_slice data = {
             node->data != NULL ? node->data : (const uint8_t *)"", node->size};
         return pk_tree_set(a->tree, path, data);
     }
-    if (node->origin != NULL) {
-        return graft(a, node, path);
+    if (node->stored && origin.n > 0) {
+        return graft(a, node, path, origin);
     }
     /* Links, empty directories: no tree has them, nor what was there before. */
     return node->stored ? 0 : pk_tree_remove(a->tree, path);
+}
+
+static int apply_node(struct applying *a, const struct snode *node)
+{
+    struct pk_path path = {a->steps, a->n};
+    struct pk_path origin = {NULL, 0};
+    struct pk_slice *steps = NULL;
+    int err = node->origin != NULL ? origin_path(node, &origin, &steps) : 0;
+    if (err == 0) {
+        err = apply_data(a, node, path, origin);
+    }
+    if (err == 0 && a->attrs != NULL) {
+        err = attrs_change_put(a->attrs, node, path, origin);
+    }
+    free(steps);
+    return err;
 }
 
 /* All that is pending below top. Without recursion: depth is the user's. */
@@ -238,6 +249,9 @@ static void clean(struct store *store, struct snode *top)
         } else if (node->kind == SNODE_DIR) {
             node->stored = true;
             node->unsure = true; /* it may be empty */
+            node->sided = store->sides != NULL;
+        } else {
+            node->sided = store->sides != NULL;
         }
     }
 }
@@ -283,10 +297,22 @@ int store_hash(struct store *store, struct snode *node, struct pk_digest *ret)
 /* ---- Merging
  * ----------------------------------------------------------------- */
 
+/* The trees of a commit that is being made. */
+struct committing {
+    struct pk_repo *repo;
+    struct pk_tree *base;
+    struct pk_tree *ours;
+    struct attrs_change attrs;
+    struct pk_digest head; /* what the branch names in the end */
+    bool has_head;
+    bool merged;
+};
+
 struct conflict {
     struct conflict *next;
     struct pk_slice *steps; /* the last one is the new name */
     size_t n;
+    size_t name_len; /* of the last one, in the old name */
     struct pk_bytes bytes;
 };
 
@@ -325,6 +351,7 @@ static int copy_path(struct merging *merging, const struct pk_conflict *from,
         }
         memcpy(copy, step.p, step.len);
         if (i + 1 == from->path.n) {
+            to->name_len = step.len;
             step.len += (size_t)snprintf(copy + step.len, 32, ".conflict-%.*s",
                                          CONFLICT_LEN, hex);
         }
@@ -354,27 +381,46 @@ static int settle(void *arg, const struct pk_conflict *conflict,
                : err;
 }
 
+/* Put a file of ours beside theirs, with the attributes that it had. */
+static int keep_conflict(struct conflict *conflict, struct attrs_change *attrs,
+                         struct pk_tree *tree)
+{
+    struct pk_path path = {conflict->steps, conflict->n};
+    struct pk_slice contents = {conflict->bytes.p, conflict->bytes.len};
+    int err = pk_tree_set(tree, path, contents);
+    if (err == 0 && attrs->ours != NULL) {
+        struct pk_slice last = conflict->steps[conflict->n - 1];
+        struct pk_slice *from = malloc(conflict->n * sizeof(*from));
+        if (from == NULL) {
+            return NF_ENOMEM;
+        }
+        memcpy(from, conflict->steps, conflict->n * sizeof(*from));
+        from[conflict->n - 1] = (struct pk_slice){last.p, conflict->name_len};
+        err =
+            attrs_change_copy(attrs, (struct pk_path){from, conflict->n}, path);
+        free(from);
+    }
+    return err;
+}
+
 /* Our tree, and that of the commit that the branch has now: the tree of both.
  */
-static int merge(struct store *store, struct pk_tree *base,
-                 struct pk_tree *ours, const struct pk_digest *theirs,
-                 struct pk_tree **ret)
+static int merge(struct store *store, struct committing *c,
+                 const struct pk_digest *theirs, struct pk_tree **ret)
 {
-    struct merging merging = {.store = store, .repo = pk_tree_repo(ours)};
+    struct merging merging = {.store = store, .repo = c->repo};
     const struct pk_judge judge = {settle, &merging};
     struct pk_tree *their_tree;
     int err = pk_commit_tree(merging.repo, theirs, &their_tree);
     if (err != 0) {
         return err;
     }
-    err = pk_merge_trees(base, ours, their_tree, &judge, ret);
+    err = pk_merge_trees(c->base, c->ours, their_tree, &judge, ret);
     while (merging.conflicts != NULL) {
         struct conflict *conflict = merging.conflicts;
-        struct pk_path path = {conflict->steps, conflict->n};
-        struct pk_slice contents = {conflict->bytes.p, conflict->bytes.len};
         merging.conflicts = conflict->next;
         if (err == 0) {
-            err = pk_tree_set(*ret, path, contents);
+            err = keep_conflict(conflict, &c->attrs, *ret);
             if (err != 0) {
                 pk_tree_free(*ret);
             }
@@ -382,6 +428,12 @@ static int merge(struct store *store, struct pk_tree *base,
         free_conflict(merging.repo, conflict);
     }
     pk_tree_free(their_tree);
+    if (err == 0 && c->attrs.ours != NULL) {
+        err = attrs_change_merge(&c->attrs, theirs);
+        if (err != 0) {
+            pk_tree_free(*ret);
+        }
+    }
     return err;
 }
 
@@ -404,18 +456,11 @@ static struct pk_info info_of(const struct store *store,
     return info;
 }
 
-/* The trees of a commit that is being made. */
-struct committing {
-    struct pk_repo *repo;
-    struct pk_tree *base;
-    struct pk_tree *ours;
-    struct pk_digest head; /* what the branch names in the end */
-    bool has_head;
-    bool merged;
-};
-
-static int prepare(const struct branch *branch, struct committing *c)
+static int prepare(struct store *store, const struct branch *branch,
+                   struct committing *c)
 {
+    struct pk_path top = {NULL, 0};
+    bool none = true;
     struct pk_digest before;
     struct pk_digest after;
     int err = branch->has_head
@@ -424,9 +469,17 @@ static int prepare(const struct branch *branch, struct committing *c)
     if (err == 0) {
         err = pk_tree_clone(c->base, &c->ours);
     }
+    if (err == 0) {
+        err = attrs_change_begin(&c->attrs, store, c->repo,
+                                 branch->has_head ? &branch->head : NULL);
+    }
     if (err == 0 && branch->root != NULL) {
         struct applying a = {.base = c->base, .tree = c->ours};
+        a.attrs = c->attrs.ours != NULL ? &c->attrs : NULL;
         err = apply(&a, branch->root);
+        if (err == 0) {
+            err = attrs_change_put(&c->attrs, branch->root, top, top);
+        }
     }
     if (err == 0) {
         err = pk_tree_hash(c->base, &before);
@@ -434,9 +487,29 @@ static int prepare(const struct branch *branch, struct committing *c)
     if (err == 0) {
         err = pk_tree_hash(c->ours, &after);
     }
-    if (err == 0 && memcmp(&before, &after, sizeof(before)) == 0) {
-        pk_tree_free(c->ours); /* times, modes: nothing to commit */
+    if (err == 0) {
+        err = attrs_change_is_none(&c->attrs, &none);
+    }
+    if (err == 0 && none && memcmp(&before, &after, sizeof(before)) == 0) {
+        pk_tree_free(c->ours); /* nothing to commit */
         c->ours = NULL;
+    }
+    return err;
+}
+
+/* Make the commit of what is ours: its attributes are the branch's before it
+ * is, so that it is never seen with those of another. */
+static int commit_ours(struct committing *c, struct pk_slice name,
+                       const struct pk_info *info, struct pk_tree *tree,
+                       const struct pk_digest *parents, size_t n)
+{
+    struct pk_digest side;
+    int err = pk_commit_make(tree, parents, n, info, &c->head);
+    if (err == 0 && c->attrs.ours != NULL) {
+        err = attrs_change_commit(&c->attrs, name, &c->head, info, &side);
+        if (err == 0) {
+            err = pk_posix_branch_set(c->repo, name, &side);
+        }
     }
     return err;
 }
@@ -456,15 +529,14 @@ static int publish(struct store *store, const struct branch *branch,
     if (err != 0 && err != NF_EC_NO_BRANCH) {
         return err;
     }
-    err = pk_commit_make(c->ours, parents, branch->has_head, &info, &c->head);
+    err = commit_ours(c, name, &info, c->ours, parents, branch->has_head);
     if (err == 0 && moved) {
         struct pk_tree *merged;
-        err = merge(store, branch->has_head ? c->base : NULL, c->ours, &theirs,
-                    &merged);
+        err = merge(store, c, &theirs, &merged);
         if (err == 0) {
             parents[0] = theirs;
             parents[1] = c->head;
-            err = pk_commit_make(merged, parents, 2, &info, &c->head);
+            err = commit_ours(c, name, &info, merged, parents, 2);
             pk_tree_free(merged);
             c->merged = true;
         }
@@ -509,7 +581,7 @@ int store_commit(struct store *store, struct branch *branch)
     }
     int err = store_write_begin(store, &c.repo);
     if (err == 0) {
-        int res = prepare(branch, &c);
+        int res = prepare(store, branch, &c);
         if (res == 0 && c.ours != NULL) {
             res = publish(store, branch, &c);
             c.has_head = res == 0;
@@ -518,6 +590,7 @@ int store_commit(struct store *store, struct branch *branch)
             daemon_log(store->how->daemon, "%s: commit: %s", store->how->source,
                        nf_strerror(res));
         }
+        attrs_change_end(&c.attrs);
         pk_tree_free(c.ours);
         pk_tree_free(c.base);
         err = store_write_end(store, c.repo);

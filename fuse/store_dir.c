@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Listing. First what the stored tree has and nothing has been done to, in the
- * order of storage, without ever holding all of it; then what is pinned, in the
- * order in which it was. Positions are numbers in the first part, and PINS plus
- * a node's own number in the second.
+ * order of storage, without ever holding all of it; then likewise what only the
+ * side tree has; then what is pinned, in the order in which it was. Positions
+ * are numbers in the first part, SIDES plus such in the second, and PINS plus a
+ * node's own number in the third.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,17 +13,24 @@
 #include "fuse/store_int.h"
 
 #define FIRST_ENTRY 2 /* positions of . and .. come before */
+#define SIDES       ((uint64_t)1 << 61)
 #define PINS        ((uint64_t)1 << 62)
 
-struct listing {
-    struct listing *next; /* of all that are open */
-    struct snode *dir;
+/* The entries of a tree, one after the other. */
+struct reader {
     struct pk_list *list; /* or NULL */
     uint64_t pos;         /* of what the list gives next */
     bool ended;
     struct pk_entry held; /* given, but there was no room for it */
     bool holds;
     char held_name[NAME_MAX + 1];
+};
+
+struct listing {
+    struct listing *next; /* of all that are open */
+    struct snode *dir;
+    struct reader stored;
+    struct reader sided;
     char **names; /* of a top directory */
     size_t n;
     size_t cap;
@@ -52,7 +60,8 @@ static bool note_name(void *arg, const char *name)
 
 static void close_listing(struct listing *listing)
 {
-    pk_list_close(listing->list);
+    pk_list_close(listing->stored.list);
+    pk_list_close(listing->sided.list);
     for (size_t i = 0; i < listing->n; i++) {
         free(listing->names[i]);
     }
@@ -166,14 +175,15 @@ static bool put_node(struct batch *batch, struct snode *node, uint64_t next)
     return true;
 }
 
-/* An entry of a stored tree, or of a top directory. */
+/* An entry of a stored tree, or of a top directory; type 0: of a side tree, if
+ * that shows there. */
 static bool put_name(struct batch *batch, const char *name, mode_t type,
                      uint64_t next)
 {
     struct snode *node;
-    if (!batch->plus ||
+    if ((!batch->plus && type != 0) ||
         store_child(batch->store, batch->dir, name, strlen(name), &node) != 0) {
-        return put_plain(batch, name, type, next);
+        return type == 0 || put_plain(batch, name, type, next);
     }
     bool done = put_node(batch, node, next);
     store_node_tidy(batch->store, node);
@@ -189,64 +199,88 @@ static bool is_shown(const struct pk_entry *entry)
            !(len == 2 && p[0] == '.' && p[1] == '.');
 }
 
-static int open_list(struct listing *listing, uint64_t pos)
+/* From the n-th entry on, which is at pos. */
+static int open_list(struct reader *reader, struct pk_tree *tree, uint64_t n,
+                     uint64_t pos)
 {
-    struct pk_range range = {pos - FIRST_ENTRY, 0};
+    struct pk_range range = {n, 0};
     struct pk_path here = {NULL, 0};
-    pk_list_close(listing->list);
-    listing->list = NULL;
-    listing->holds = false;
-    listing->ended = false;
-    listing->pos = pos;
-    return pk_list_open(listing->dir->tree, here, range, 0, &listing->list);
+    pk_list_close(reader->list);
+    reader->list = NULL;
+    reader->holds = false;
+    reader->ended = false;
+    reader->pos = pos;
+    return pk_list_open(tree, here, range, 0, &reader->list);
 }
 
 /* The next entry into held: 1, 0 at the end. */
-static int advance(struct listing *listing)
+static int advance(struct reader *reader)
 {
-    if (listing->holds) {
+    if (reader->holds) {
         return 1;
     }
-    int got = listing->ended ? 0 : pk_list_next(listing->list, &listing->held);
-    listing->ended = got == 0;
+    int got = reader->ended ? 0 : pk_list_next(reader->list, &reader->held);
+    reader->ended = got == 0;
     if (got == 1) {
-        listing->holds = true;
-        if (is_shown(&listing->held)) {
-            memcpy(listing->held_name, listing->held.step.p,
-                   listing->held.step.len);
-            listing->held_name[listing->held.step.len] = '\0';
+        reader->holds = true;
+        if (is_shown(&reader->held)) {
+            memcpy(reader->held_name, reader->held.step.p,
+                   reader->held.step.len);
+            reader->held_name[reader->held.step.len] = '\0';
         } else {
-            listing->held_name[0] = '\0';
+            reader->held_name[0] = '\0';
         }
     }
     return got;
 }
 
-/* 1: there was room for all. */
-static int fill_stored(struct batch *batch, struct listing *listing,
-                       uint64_t pos)
+/* What is known of it comes later, or is the same in another tree. */
+static bool is_skipped(const struct batch *batch, const struct reader *reader,
+                       bool sided)
 {
+    const char *name = reader->held_name;
+    struct pk_slice step = slice(name, strlen(name));
+    struct pk_path path = {&step, 1};
+    enum pk_kind kind = PK_NONE;
+    const struct snode *known =
+        store_node_find(batch->store, batch->dir, name, step.len);
+    if (name[0] == '\0' || (known != NULL && known->pinned)) {
+        return true;
+    }
+    /* Files that a side tree has are the data's. */
+    return sided && (reader->held.kind != PK_NODE ||
+                     (batch->dir->tree != NULL &&
+                      pk_tree_kind(batch->dir->tree, path, &kind) == 0 &&
+                      kind != PK_NONE));
+}
+
+/* What the stored tree has, or the side tree beyond that; it begins at first.
+ * 1: there was room for all. */
+static int fill_tree(struct batch *batch, struct reader *reader, uint64_t first,
+                     uint64_t pos)
+{
+    bool sided = first == SIDES;
+    struct pk_tree *tree = sided ? batch->dir->side : batch->dir->tree;
     int got = 0;
-    if (listing->dir->tree == NULL) {
+    if (tree == NULL) {
         return 1;
     }
-    if (listing->list == NULL || listing->pos != pos) {
-        int err = open_list(listing, pos);
+    if (reader->list == NULL || reader->pos != pos) {
+        int err = open_list(reader, tree, pos - first, pos);
         if (err != 0) {
             return err;
         }
     }
-    while ((got = advance(listing)) == 1) {
-        const char *name = listing->held_name;
-        const struct snode *known =
-            store_node_find(batch->store, listing->dir, name, strlen(name));
-        bool skip = name[0] == '\0' || (known != NULL && known->pinned);
-        mode_t type = listing->held.kind == PK_NODE ? S_IFDIR : S_IFREG;
-        if (!skip && !put_name(batch, name, type, listing->pos + 1)) {
+    while ((got = advance(reader)) == 1) {
+        mode_t type = sided                          ? 0
+                      : reader->held.kind == PK_NODE ? S_IFDIR
+                                                     : S_IFREG;
+        if (!is_skipped(batch, reader, sided) &&
+            !put_name(batch, reader->held_name, type, reader->pos + 1)) {
             return 0;
         }
-        listing->holds = false;
-        listing->pos++;
+        reader->holds = false;
+        reader->pos++;
     }
     return got < 0 ? got : 1;
 }
@@ -284,8 +318,12 @@ static int fill(struct batch *batch, struct listing *listing, uint64_t pos)
         }
         return 0;
     }
-    if (pos < PINS) {
-        got = fill_stored(batch, listing, pos);
+    if (pos < SIDES) {
+        got = fill_tree(batch, &listing->stored, FIRST_ENTRY, pos);
+        pos = SIDES;
+    }
+    if (got == 1 && pos < PINS) {
+        got = fill_tree(batch, &listing->sided, SIDES, pos);
         pos = PINS;
     }
     if (got == 1) {

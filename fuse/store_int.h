@@ -71,10 +71,12 @@ struct snode {
     struct snapshot snapshot;
 
     struct pk_tree *tree;  /* stored directory; NULL: none */
+    struct pk_tree *side;  /* what is recorded beside it; store_attrs.h */
     uint64_t epoch;        /* of the branch, when tree and hash were right */
     struct pk_digest hash; /* stored contents */
     bool stored;           /* the tree of parent has it, as hash or tree says */
     bool unsure;           /* refresh tells whether it is stored */
+    bool sided;   /* a link or an empty directory that a side tree has */
     char *origin; /* where the tree of head has it: steps, each ended by NUL;
                      NULL: where it is */
     size_t origin_len;
@@ -104,6 +106,8 @@ struct snode {
     struct timespec atime;
     struct timespec mtime;
     struct timespec ctime;
+    uint8_t *xattrs; /* of users, encoded; with -o posix */
+    size_t xattrs_len;
 };
 
 struct store {
@@ -113,7 +117,8 @@ struct store {
     bool shared; /* one repo for both */
     struct turn change;
     struct turn turn;
-    struct pk_repo *repo; /* to read from */
+    struct pk_repo *repo;   /* to read from */
+    struct pk_sides *sides; /* of it; NULL: no -o posix */
     struct branch *branches;
     struct branch *old_branches; /* removed */
     struct news *news;           /* that the kernel must be told */

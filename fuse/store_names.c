@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/store_int.h"
+#include "fuse/store_attrs.h"
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE (1u << 0)
@@ -59,12 +59,13 @@ static int put_gone(struct store *store, struct snode *dir, const char *name,
 {
     struct pk_slice step = slice(name, len);
     struct pk_path path = {&step, 1};
-    enum pk_kind kind;
-    if (dir->tree == NULL) {
-        return 0;
+    enum pk_kind kind = PK_NONE;
+    bool sided = false;
+    int err = dir->tree != NULL ? pk_tree_kind(dir->tree, path, &kind) : 0;
+    if (err == 0) {
+        err = store_attrs_has(dir, name, len, &sided);
     }
-    int err = pk_tree_kind(dir->tree, path, &kind);
-    if (err != 0 || kind == PK_NONE) {
+    if (err != 0 || (kind == PK_NONE && !sided)) {
         return serve_errno(err);
     }
     struct snode *gone = store_node_add(store, dir, name, len, SNODE_GONE);

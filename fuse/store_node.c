@@ -137,6 +137,8 @@ static void release(struct store *store, struct snode *node)
     }
     store_unload(store, node);
     pk_tree_free(node->tree);
+    pk_tree_free(node->side);
+    free(node->xattrs);
     free(node->origin);
     free(node->link);
     free(node->name);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/store_int.h"
+#include "fuse/store_attrs.h"
 
 /* ---- Where a node is stored ------------------------------------------- */
 
@@ -62,7 +62,7 @@ static bool place_find(const struct snode *node, struct place *ret)
 
 bool store_keep_origin(struct snode *node)
 {
-    if (node->origin != NULL || !node->stored) {
+    if (node->origin != NULL || (!node->stored && !node->sided)) {
         return true;
     }
     size_t len = node->name_len + 1;
@@ -96,10 +96,12 @@ static int set_tree(struct store *store, struct snode *node,
 {
     struct pk_tree *tree = NULL;
     int err = 0;
-    (void)store;
     if (node->branch != NULL && node->branch->root == node) {
         if (node->branch->has_head) {
             err = pk_commit_tree(store->repo, &node->branch->head, &tree);
+        }
+        if (err == 0) {
+            err = store_attrs_root(store, node);
         }
     } else {
         err = pk_tree_sub(place->tree, place->path, &tree);
@@ -107,8 +109,28 @@ static int set_tree(struct store *store, struct snode *node,
     if (err == 0) {
         pk_tree_free(node->tree);
         node->tree = tree;
+    } else {
+        pk_tree_free(tree);
     }
     return err;
+}
+
+/* The tree of parent has no node of that name and kind. */
+static int take_out(struct store *store, struct snode *node, bool *ret_gone)
+{
+    bool stays = false;
+    int err = store_attrs_stays(store, node, &stays);
+    if (err != 0) {
+        return err;
+    }
+    *ret_gone = !stays && !(node->kind == SNODE_DIR && node->unsure &&
+                            store->sides == NULL);
+    if (!*ret_gone) {
+        pk_tree_free(node->tree);
+        node->tree = NULL; /* empty: no tree has it */
+        node->stored = node->unsure = false;
+    }
+    return 0;
 }
 
 /* What the tree of parent has under the node's name now. */
@@ -123,13 +145,15 @@ static int take_in(struct store *store, struct snode *node,
         return err;
     }
     bool is_dir = node->kind == SNODE_DIR;
-    if (err != 0 && is_dir && (!node->stored || node->unsure)) {
-        pk_tree_free(node->tree);
-        node->tree = NULL; /* empty: no tree has it */
-        node->stored = node->unsure = false;
-        return 0;
+    bool gone = err != 0 || node->kind == SNODE_LINK ||
+                (stat.kind == PK_NODE) != is_dir;
+    if (err != 0 && node->kind != SNODE_FILE) {
+        err = take_out(store, node, &gone);
+        if (err != 0 || !gone) {
+            return err;
+        }
     }
-    if (err != 0 || (stat.kind == PK_NODE) != is_dir) {
+    if (gone) {
         store_node_unpin(store, node);
         node->stored = false;
         node->removed = true;
@@ -138,7 +162,8 @@ static int take_in(struct store *store, struct snode *node,
     node->stored = true;
     node->unsure = false;
     if (is_dir) {
-        return set_tree(store, node, place);
+        err = set_tree(store, node, place);
+        return err == 0 ? store_attrs_load(store, node) : err;
     }
     if (memcmp(&node->hash, &stat.hash, sizeof(stat.hash)) != 0) {
         static const struct pk_digest unknown;
@@ -150,7 +175,16 @@ static int take_in(struct store *store, struct snode *node,
         node->hash = stat.hash;
         node->size = stat.length;
     }
-    return 0;
+    return store_attrs_load(store, node);
+}
+
+/* Whether what is stored tells of a node, and not only the node itself. */
+static bool is_told(const struct snode *node)
+{
+    return node->origin == NULL &&
+           (node->kind == SNODE_DIR ||
+            (node->kind == SNODE_LINK && node->sided) ||
+            (node->kind == SNODE_FILE && node->stored && !node->written));
 }
 
 int store_refresh(struct store *store, struct snode *node)
@@ -170,9 +204,7 @@ int store_refresh(struct store *store, struct snode *node)
         int err = 0;
         if (old == node->branch->root) {
             err = set_tree(store, old, &place);
-        } else if (old->origin == NULL &&
-                   (old->kind == SNODE_DIR || (old->stored && !old->written &&
-                                               old->kind == SNODE_FILE))) {
+        } else if (is_told(old)) {
             (void)place_find(old, &place); /* takes no memory there */
             err = take_in(store, old, &place);
         }
@@ -193,10 +225,11 @@ static int find_stored(struct store *store, struct snode *parent,
     struct pk_path path = {&step, 1};
     struct pk_stat stat;
     struct pk_tree *tree = NULL;
-    if (parent->tree == NULL) {
-        return ENOENT;
+    int err = parent->tree != NULL ? pk_tree_stat(parent->tree, path, &stat)
+                                   : NF_ENOENT;
+    if (err == NF_ENOENT && parent->side != NULL) {
+        return serve_errno(store_attrs_find(store, parent, name, len, ret));
     }
-    int err = pk_tree_stat(parent->tree, path, &stat);
     if (err == 0 && stat.kind == PK_NODE) {
         err = pk_tree_sub(parent->tree, path, &tree);
     }
@@ -215,6 +248,11 @@ static int find_stored(struct store *store, struct snode *parent,
     node->size = stat.kind == PK_NODE ? 0 : (size_t)stat.length;
     node->stored = true;
     node->epoch = parent->epoch;
+    err = store_attrs_load(store, node);
+    if (err != 0) {
+        store_node_tidy(store, node);
+        return serve_errno(err);
+    }
     *ret = node;
     return 0;
 }
@@ -251,34 +289,52 @@ int store_child(struct store *store, struct snode *parent, const char *name,
     return node->kind == SNODE_GONE ? ENOENT : 0;
 }
 
-bool store_is_empty_dir(struct store *store, struct snode *dir, int *ret_err)
+/* Whether the directory shows nothing of what a tree has, of nodes only or of
+ * everything: an error of the store. */
+static int shows_none(struct store *store, struct snode *dir,
+                      struct pk_tree *tree, bool nodes, bool *ret)
 {
     struct pk_path here = {NULL, 0};
     struct pk_range all = {0, 0};
     struct pk_entry entry;
-    struct pk_list *list;
+    struct pk_list *list = NULL;
+    *ret = true;
+    if (tree == NULL) {
+        return 0;
+    }
+    int err = pk_list_open(tree, here, all, 0, &list);
+    while (err == 0 && *ret && (err = pk_list_next(list, &entry)) == 1) {
+        const char *name = (const char *)entry.step.p;
+        struct snode *node = store_node_find(store, dir, name, entry.step.len);
+        err = 0;
+        if (!nodes) {
+            *ret = node != NULL && node->kind == SNODE_GONE;
+        } else if (entry.kind == PK_NODE) {
+            *ret = store_child(store, dir, name, entry.step.len, &node) != 0;
+            store_node_tidy(store, *ret ? NULL : node);
+        }
+    }
+    pk_list_close(list);
+    return err;
+}
+
+bool store_is_empty_dir(struct store *store, struct snode *dir, int *ret_err)
+{
     bool empty = true;
     *ret_err = store_refresh(store, dir);
     for (const struct snode *pin = dir->pins; pin != NULL && empty;
          pin = pin->pin_next) {
         empty = pin->kind == SNODE_GONE;
     }
-    if (*ret_err != 0 || dir->tree == NULL || !empty) {
+    if (*ret_err != 0 || !empty) {
         return empty;
     }
-    int err = pk_list_open(dir->tree, here, all, 0, &list);
-    if (err != 0) {
-        *ret_err = serve_errno(err);
-        return false;
+    int err = shows_none(store, dir, dir->tree, false, &empty);
+    if (err == 0 && empty) {
+        err = shows_none(store, dir, dir->side, true, &empty);
     }
-    while (empty && (err = pk_list_next(list, &entry)) == 1) {
-        const struct snode *known = store_node_find(
-            store, dir, (const char *)entry.step.p, entry.step.len);
-        empty = known != NULL && known->kind == SNODE_GONE;
-    }
-    pk_list_close(list);
-    *ret_err = err < 0 ? serve_errno(err) : 0;
-    return empty;
+    *ret_err = serve_errno(err);
+    return err == 0 && empty;
 }
 
 /* ---- Contents ---------------------------------------------------------------

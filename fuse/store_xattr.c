@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Extended attributes: what the store knows of a file beside its contents.
+ * Extended attributes: what the store knows of a file beside its contents, and
+ * with -o posix those of users.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 
-#include "fuse/store_int.h"
+#include "fuse/store_attrs.h"
 
 #define HASH    "user.notafs.hash"
 #define COMMIT  "user.notafs.commit"
@@ -21,6 +23,12 @@ static struct store *store_of(fuse_req_t req)
 static bool is_ours(const struct snode *node)
 {
     return node->kind == SNODE_DIR || node->kind == SNODE_FILE;
+}
+
+/* What the store tells, rather than keeps. */
+static bool is_told(const char *name)
+{
+    return strncmp(name, "user.notafs.", 12) == 0;
 }
 
 /* The commit that a node belongs to: false if there is none yet. */
@@ -106,13 +114,21 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
                         size_t size)
 {
     struct store *store = store_of(req);
+    struct snode *node = store_node(store, ino);
     char *value = NULL;
-    if (strncmp(name, "user.notafs.", 12) != 0) {
-        fuse_reply_err(req, ENODATA);
+    turn_take(&store->turn);
+    if (!is_told(name)) {
+        int err = store_refresh(store, node);
+        struct pk_slice own = store_attrs_get(node, name);
+        if (err == 0 && own.p != NULL) {
+            reply(req, (const char *)own.p, own.len, size);
+        } else {
+            fuse_reply_err(req, err != 0 ? err : ENODATA);
+        }
+        turn_pass(&store->turn);
         return;
     }
-    turn_take(&store->turn);
-    int err = get(store, store_node(store, ino), name, &value);
+    int err = get(store, node, name, &value);
     turn_pass(&store->turn);
     if (err != 0) {
         fuse_reply_err(req, err);
@@ -124,15 +140,51 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-    static const char names[] = HASH "\0" COMMIT "\0" MESSAGE "\0" BRANCH;
-    struct snode *node = store_node(store_of(req), ino);
-    size_t len = sizeof(names);
-    if (!is_ours(node)) {
-        len = 0;
+    static const char told[] = HASH "\0" COMMIT "\0" MESSAGE "\0" BRANCH;
+    struct store *store = store_of(req);
+    struct snode *node = store_node(store, ino);
+    size_t len = sizeof(told);
+    if (!is_ours(node) || store->sides != NULL) {
+        len = 0; /* who copies files shall not try to copy these */
     } else if (node->branch == NULL) {
         len -= sizeof(BRANCH);
     }
-    reply(req, names, len, size);
+    turn_take(&store->turn);
+    char *names = malloc(len + node->xattrs_len + 1);
+    if (names != NULL) {
+        memcpy(names, told, len);
+        len += store_attrs_names(node, names + len);
+    }
+    turn_pass(&store->turn);
+    if (names == NULL) {
+        fuse_reply_err(req, ENOMEM);
+    } else {
+        reply(req, names, len, size);
+    }
+    free(names);
+}
+
+/* One of a user's; p NULL: remove it. */
+static int set_user(struct store *store, struct snode *node, const char *name,
+                    struct pk_slice value, int flags)
+{
+    int err = store_refresh(store, node);
+    bool has = store_attrs_get(node, name).p != NULL;
+    if (err != 0) {
+        return err;
+    }
+    if ((has && (flags & XATTR_CREATE) != 0) ||
+        (!has && (flags & XATTR_REPLACE) != 0)) {
+        return has ? EEXIST : ENODATA;
+    }
+    err = store_attrs_set(node, name, value);
+    if (err == 0) {
+        node->ctime = store_now();
+        if (!node->removed) {
+            store_changed(store, node);
+        }
+    }
+    return err;
 }
 
 /* A message for the next commit, or a new branch where this one is. */
@@ -155,7 +207,12 @@ static int set(struct store *store, struct snode *node, const char *name,
         turn_take(&store->turn);
         return err == 0 ? store_branch_copy(store, branch, value) : err;
     }
-    return strncmp(name, "user.notafs.", 12) == 0 ? EPERM : EOPNOTSUPP;
+    return EPERM;
+}
+
+static bool is_users(const struct store *store, const char *name)
+{
+    return store->sides != NULL && strncmp(name, "user.", 5) == 0;
 }
 
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
@@ -163,20 +220,44 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
     struct store *store = store_of(req);
     struct snode *node = store_node(store, ino);
-    char *text;
-    (void)flags;
-    if (store->readonly || node->branch == NULL) {
-        fuse_reply_err(req, EROFS);
-        return;
+    char *text = NULL;
+    int err = store->readonly || node->branch == NULL ? EROFS : 0;
+    if (err == 0 && !is_told(name) && !is_users(store, name)) {
+        err = EOPNOTSUPP;
     }
-    int err = copy_text(value, size, &text);
+    if (err == 0) {
+        err = copy_text(value, size, &text);
+    }
     if (err == 0) {
         turn_take(&store->change);
         turn_take(&store->turn);
-        err = set(store, node, name, text);
+        err = is_told(name)
+                  ? set(store, node, name, text)
+                  : set_user(store, node, name, slice(text, size), flags);
         turn_pass(&store->turn);
         turn_pass(&store->change);
-        free(text);
+    }
+    free(text);
+    fuse_reply_err(req, err);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct store *store = store_of(req);
+    struct snode *node = store_node(store, ino);
+    int err = store->readonly || node->branch == NULL ? EROFS : 0;
+    if (err == 0 && is_told(name)) {
+        err = EPERM;
+    } else if (err == 0 && !is_users(store, name)) {
+        err = EOPNOTSUPP;
+    }
+    if (err == 0) {
+        turn_take(&store->change);
+        turn_take(&store->turn);
+        err = set_user(store, node, name, (struct pk_slice){NULL, 0},
+                       XATTR_REPLACE);
+        turn_pass(&store->turn);
+        turn_pass(&store->change);
     }
     fuse_reply_err(req, err);
 }
@@ -186,4 +267,5 @@ void store_ops_xattr(struct fuse_lowlevel_ops *ops)
     ops->getxattr = op_getxattr;
     ops->listxattr = op_listxattr;
     ops->setxattr = op_setxattr;
+    ops->removexattr = op_removexattr;
 }

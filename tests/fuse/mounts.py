@@ -70,8 +70,17 @@ class Mount:
             return file.read()
 
     def unmount(self, status=0):
-        subprocess.run(["umount", self.dir], check=True)
+        wait_until(self.is_unmounted)
         self.end(status)
+
+    def is_unmounted(self):
+        """Who looks at all that is mounted, as others do at times, has it busy
+        for a moment."""
+        done = subprocess.run(["umount", self.dir], stderr=subprocess.PIPE,
+                              check=False)
+        if done.returncode != 0 and b"busy" not in done.stderr:
+            raise AssertionError("umount: " + done.stderr.decode())
+        return done.returncode == 0
 
     def end(self, status=0):
         support.same(self.daemon.wait(PATIENCE), status)

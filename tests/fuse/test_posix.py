@@ -41,9 +41,9 @@ def test_mirage():
     clean(disk)
 
 
-def on_a_store(name):
+def on_a_store(name, options="allow_other"):
     sh("%s -s %s init" % (NOTAPACK, name))
-    command = [NOTAPACK, "-s", name, "-o", "allow_other", "mount", "-f"]
+    command = [NOTAPACK, "-s", name, "-o", options, "mount", "-f"]
     with mounts.mounted(command) as mount:
         os.mkdir("mnt/live/main")
         conform("mnt/live/main", "link", "fifo")
@@ -53,6 +53,10 @@ def on_a_store(name):
 
 def test_branch():
     on_a_store("st")
+
+
+def test_branch_with_attributes():
+    on_a_store("st", "allow_other,posix,commit=1")
 
 
 def test_branch_in_an_image():
