@@ -6,10 +6,11 @@
  * median of the ratios within a round.
  *
  *   sequential   FSIZE bytes written in MiB, then a flush or commit; read back
- *   overwrite    one page and a flush, against SMALL bytes and a commit
- *   scrub        of what sequential left, against reading as many bytes
- *   churn        pages overwritten at random with the disk 50, 80, 95 % full
- *   mount        with the disk that full
+ *   random       pages read, and pages written with a flush or commit at the
+ * end overwrite    one page and a flush, against SMALL bytes and a commit scrub
+ * of what sequential left, against reading as many bytes churn        pages
+ * overwritten at random with the disk 50, 80, 95 % full mount        with the
+ * disk that full
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct device {
     uint64_t cache;
     uint64_t rounds;
     uint64_t commits;
+    uint64_t pages;
     uint64_t churn;
     bool durable;
     bool direct;
@@ -169,12 +171,67 @@ static void sequential(struct device *d)
     compare(d, &scrub);
 }
 
+/* ------------------------------------------------------------------ random */
+
+static uint64_t random_page(struct device *d)
+{
+    return prng_below(&d->prng, d->fsize / d->page);
+}
+
+static void raw_random_read(struct device *d)
+{
+    for (uint64_t i = 0; i < d->pages; i++) {
+        bench_must(bd_read(&d->raw.bd, random_page(d), 1, d->buf), "read");
+    }
+}
+
+static void ours_random_read(struct device *d)
+{
+    size_t got;
+
+    for (uint64_t i = 0; i < d->pages; i++) {
+        bench_must(nf_read(d->file, random_page(d) * d->page, d->buf,
+                           (size_t)d->page, &got),
+                   "read");
+    }
+}
+
+static void raw_random_write(struct device *d)
+{
+    for (uint64_t i = 0; i < d->pages; i++) {
+        bench_must(bd_write(&d->raw.bd, random_page(d), 1, d->buf), "write");
+    }
+    bench_must(bd_flush(&d->raw.bd), "flush");
+}
+
+static void ours_random_write(struct device *d)
+{
+    for (uint64_t i = 0; i < d->pages; i++) {
+        bench_must(nf_write(d->file, random_page(d) * d->page, d->buf,
+                            (size_t)d->page),
+                   "write");
+    }
+    bench_must(nf_sync(d->ours.nf), "commit");
+}
+
+static void at_random(struct device *d)
+{
+    const double n = (double)d->pages;
+    const struct sides read = {"random_read", "pages", n, raw_random_read,
+                               ours_random_read};
+    const struct sides write = {"random_write", "pages", n, raw_random_write,
+                                ours_random_write};
+
+    compare(d, &read);
+    compare(d, &write);
+}
+
 /* --------------------------------------------------------------- overwrite */
 
 static void raw_overwrite(struct device *d)
 {
     for (uint64_t i = 0; i < d->commits; i++) {
-        uint64_t at = prng_below(&d->prng, d->fsize / d->page);
+        uint64_t at = random_page(d);
 
         bench_must(bd_write(&d->raw.bd, at, 1, d->buf), "write");
         bench_must(bd_flush(&d->raw.bd), "flush");
@@ -184,7 +241,7 @@ static void raw_overwrite(struct device *d)
 static void ours_overwrite(struct device *d)
 {
     for (uint64_t i = 0; i < d->commits; i++) {
-        uint64_t at = prng_below(&d->prng, d->fsize / d->page) * d->page;
+        uint64_t at = random_page(d) * d->page;
 
         d->buf[0]++;
         bench_must(nf_write(d->file, at, d->buf, SMALL), "write");
@@ -334,6 +391,7 @@ int bench_device(int argc, char **argv)
         .cache = 8 << 20,
         .rounds = 11,
         .commits = 50,
+        .pages = 4000,
         .churn = 20000,
     };
     const struct bench_option options[] = {
@@ -344,6 +402,7 @@ int bench_device(int argc, char **argv)
         {"cache", BENCH_NUMBER, &d.cache, "bytes of the page cache"},
         {"rounds", BENCH_NUMBER, &d.rounds, "of each comparison"},
         {"commits", BENCH_NUMBER, &d.commits, "in a round"},
+        {"pages", BENCH_NUMBER, &d.pages, "at random, in a round"},
         {"churn", BENCH_NUMBER, &d.churn, "pages overwritten; 0: none"},
         {"durable", BENCH_FLAG, &d.durable, "flushes reach the disk"},
         {"direct", BENCH_FLAG, &d.direct, "past the system's page cache"},
@@ -354,6 +413,7 @@ int bench_device(int argc, char **argv)
     bench_options("device", options, BENCH_N(options), argc, argv);
     device_begin(&d);
     sequential(&d);
+    at_random(&d);
     overwrite(&d);
     nf_close(d.file);
     image_unmount(&d.ours);

@@ -10,6 +10,8 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } workloads[] = {
+    {"append", bench_append, "how long until a few bytes are durable"},
+    {"codec", bench_codec, "XXH3, ADLER-32 and LZ4 beside their libraries"},
     {"commits", bench_commits,
      "durable commits beside LMDB, SQLite, git, files"},
     {"device", bench_device, "Notafs beside the bare device"},
@@ -20,7 +22,9 @@ static const struct {
 #endif
     {"gc", bench_gc, "commits while a collection runs"},
     {"hash", bench_hash, "BLAKE2b, each kernel, beside libb2"},
+    {"import", bench_import, "a tree of files beside tar, git and cp"},
     {"mix", bench_mix, "look-ups, changes and commits beside LMDB, SQLite"},
+    {"mount", bench_mount, "the time that a mount takes, by size"},
     {"pack", bench_pack, "a store: load, commit, read, traverse, check, gc"},
 };
 

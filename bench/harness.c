@@ -68,6 +68,14 @@ struct bench_time bench_since(struct bench_time begin)
                                now.wall - begin.wall};
 }
 
+double bench_cpu(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 double bench_max_rss_mb(void)
 {
     struct rusage usage;

@@ -29,6 +29,9 @@ struct bench_time {
 struct bench_time bench_now(void);
 struct bench_time bench_since(struct bench_time begin);
 
+/* Seconds of the processor so far: for what waits for nothing else. */
+double bench_cpu(void);
+
 /* The highest resident set of this process so far, in MB (10^6 bytes). */
 double bench_max_rss_mb(void);
 

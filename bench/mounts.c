@@ -10,12 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "bench/harness.h"
 
 enum { MAX_MOUNTS = 16, PATIENCE_MS = 60000 };
 
@@ -167,11 +166,26 @@ static int run(const char *const *argv)
     return status;
 }
 
-void run_program(const char *const *argv)
+static double seconds(struct timeval t)
 {
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+struct bench_time run_program(const char *const *argv)
+{
+    double begin = bench_now().wall;
+    struct rusage before;
+    struct rusage after;
+
+    getrusage(RUSAGE_CHILDREN, &before);
     if (run(argv) != 0) {
         bench_fail("%s failed", argv[0]);
     }
+    getrusage(RUSAGE_CHILDREN, &after);
+    return (struct bench_time){
+        seconds(after.ru_utime) - seconds(before.ru_utime),
+        seconds(after.ru_stime) - seconds(before.ru_stime),
+        bench_now().wall - begin};
 }
 
 bool mount_loop(struct mount *mount, const char *dir, const char *type,

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "bench/harness.h"
+
 struct mount {
     char *dir;
     pid_t pid; /* of the process that serves it, or 0 */
@@ -40,8 +42,8 @@ void mount_end(struct mount *mount);
 double mount_cpu(const struct mount *mount);
 
 /* Run a program to its end, standard output and error to nowhere unless it
- * fails. */
-void run_program(const char *const *argv);
+ * fails. What it took, with the processor's time of itself and its children. */
+struct bench_time run_program(const char *const *argv);
 
 /* Path of the program notafs or notapack of this build, or one of that name in
  * folder, if that is not NULL. */

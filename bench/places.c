@@ -56,13 +56,13 @@ static void make_source(struct place *p, const struct place_options *options)
         p->program = own_program(options->programs, "notafs");
         const char *format[] = {p->program, "format",           "-d", p->source,
                                 "--size",   options->image_len, NULL};
-        run_program(format);
+        (void)run_program(format);
         break;
     }
     case PLACE_STORE: {
         p->program = own_program(options->programs, "notapack");
         const char *init[] = {p->program, "-s", p->source, "init", NULL};
-        run_program(init);
+        (void)run_program(init);
         break;
     }
     case PLACE_NULL:

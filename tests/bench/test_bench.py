@@ -177,6 +177,46 @@ class Fuse(unittest.TestCase):
             self.assertEqual(os.listdir(folder), [])
 
 
+def records_of(*words):
+    """All records of a run, in order."""
+    run = subprocess.run([BENCH, *words, "--json"], check=True,
+                         stdout=subprocess.PIPE, text=True)
+    return list(map(json.loads, run.stdout.splitlines()))
+
+
+class Small(unittest.TestCase):
+    def test_an_append_is_one_flush_or_two(self):
+        flushes = {r["peer"]: r.get("flushes") for r in records_of(
+            "append", "--appends", "8", "--size", "16m")}
+        self.assertEqual(flushes, {
+            "plain file": None, "plain file, blocks there": None,
+            "Notafs, native": 8, "Notafs, mirage": 16})
+
+    def test_a_mount_reads_as_much_of_any_size(self):
+        pages = {(r["profile"], r["reads"], r["size_mib"]): r["pages_read"]
+                 for r in records_of("mount", "--to", "64m", "--rounds", "1")}
+        self.assertEqual(len(pages), 8)
+        self.assertEqual(pages["native", "what it needs", 16],
+                         pages["native", "what it needs", 64])
+        for profile in "native", "mirage": # the contents alone: 64 x 16 KiB
+            self.assertGreater(pages[profile, "everything", 64], 64 * 4)
+
+    def test_codecs_agree_with_their_libraries(self):
+        records = records_of("codec", "--rounds", "1")
+        self.assertEqual(len(records), 6 * 7)
+
+    def test_what_is_imported_comes_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(f"{folder}/tree")
+            for i in range(20):
+                os.makedirs(f"{folder}/tree/{i % 3}/x", exist_ok=True)
+                with open(f"{folder}/tree/{i % 3}/x/{i}", "wb") as file:
+                    file.write(bytes([i]) * 1000 * i)
+            records = records_of("import", "--tree", f"{folder}/tree",
+                                 "--rounds", "1", "--size", "32m")
+        self.assertEqual(len(records), 2 * 6)
+
+
 class Files(unittest.TestCase):
     SMALL = ["--size", "8m", "--fsize", "1m", "--reads", "200", "--appends",
              "3000", "--sets", "50", "--overwrites", "100", "--cache", "1m"]
