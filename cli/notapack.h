@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include <notafs/notafs.h>
 #include <notafs/pack.h>
 
 /* What the command line says beside the command's own words. */
@@ -96,6 +97,10 @@ int np_store_close(struct np_store *store);
 
 /* Are both on one image? */
 bool np_same_image(const struct np_options *a, const struct np_options *b);
+
+/* The image's path, to be released, up to a ':' that is not part of its name,
+ * and what is behind that; NULL: no memory. */
+char *np_image_path(const char *text, struct nf_path *ret_root);
 
 /* The first half of np_store_open: what would be opened, and how. */
 int np_options_open(struct np_store *store, const struct np_options *options,

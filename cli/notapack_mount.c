@@ -54,29 +54,71 @@ static const char *full_name(const char *store, char buf[PATH_MAX])
     return realpath(store, buf) != NULL ? buf : store;
 }
 
+/* What is read from while another thread commits: a folder can be opened twice,
+ * of a disk there are views. */
+struct reader {
+    struct np_store store;
+    struct pk_open open;
+    struct pk_vfs vfs;
+    struct pk_vfs lower_vfs;
+    struct vfs_view *view;
+    struct vfs_view *lower_view;
+};
+
+static int open_view(const char *text, struct nf *disk, struct vfs_view **ret,
+                     struct pk_vfs *ret_vfs)
+{
+    struct nf_path root;
+    char *path = np_image_path(text, &root);
+    int err =
+        path != NULL ? vfs_view_open(disk, root, ret, ret_vfs) : NF_ENOMEM;
+    free(path);
+    return err == 0 ? 0 : np_complain_info(text, err, NULL);
+}
+
+static int open_views(struct reader *reader, struct np_store *writer,
+                      const struct pk_open *write)
+{
+    const struct np_options *options = writer->options;
+    reader->open = *write;
+    reader->open.flags &= ~(uint32_t)PK_OPEN_WRITE;
+    reader->open.vfs = &reader->vfs;
+    int err =
+        open_view(options->store, writer->disk, &reader->view, &reader->vfs);
+    if (err == 0 && writer->lower_on_disk != NULL) {
+        err = open_view(options->lower, writer->disk, &reader->lower_view,
+                        &reader->lower_vfs);
+        reader->open.lower = &reader->lower_vfs;
+    }
+    return err;
+}
+
 static int serve(const struct np_options *options,
                  const struct mount_options *with, struct daemon *daemon,
                  const char *dir)
 {
     char source[PATH_MAX];
     struct np_store writer;
-    struct np_store reader;
+    struct reader reader = {0};
     struct pk_open write;
-    struct pk_open read;
     uint32_t flags = with->readonly ? 0u : (uint32_t)PK_OPEN_WRITE;
     int err = np_options_open(&writer, options, flags, &write);
     if (err != 0) {
         return err;
     }
-    /* A folder can be opened twice, a disk cannot. */
-    bool shared = writer.device != NULL;
-    if (!shared) {
-        err = np_options_open(&reader, options, 0, &read);
+    bool on_disk = writer.device != NULL;
+    bool same = on_disk && with->readonly;
+    if (!same) {
+        err = on_disk
+                  ? open_views(&reader, &writer, &write)
+                  : np_options_open(&reader.store, options, 0, &reader.open);
     }
     const struct store_mount how = {
         .env = &writer.env,
-        .read = shared ? &write : &read,
+        .read = same ? &write : &reader.open,
         .write = &write,
+        .view = reader.view,
+        .lower_view = reader.lower_view,
         .source = full_name(options->store, source),
         .dir = dir,
         .branch = options->branch != NULL ? options->branch : "main",
@@ -85,10 +127,12 @@ static int serve(const struct np_options *options,
     };
     if (err == 0) {
         err = store_serve(&how) == 0 ? NP_OK : NP_FAILED;
-        if (!shared) {
-            (void)np_store_close(&reader); /* has no repo */
+        if (!on_disk) {
+            (void)np_store_close(&reader.store); /* has no repo */
         }
     }
+    vfs_view_close(reader.lower_view);
+    vfs_view_close(reader.view);
     (void)np_store_close(&writer);
     return err;
 }

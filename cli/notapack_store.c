@@ -101,9 +101,7 @@ int np_complain(const struct np_store *store, int err, const char *what)
 
 /* -------------------------------------------------------------- back ends */
 
-/* The image's path, to be released, up to a ':' that is not part of its name,
- * and what is behind that; NULL: no memory. */
-static char *image_path(const char *text, struct nf_path *ret_root)
+char *np_image_path(const char *text, struct nf_path *ret_root)
 {
     char *path = strdup(text);
     struct stat st;
@@ -121,8 +119,8 @@ static char *image_path(const char *text, struct nf_path *ret_root)
 static bool same_image(const char *a, const char *b)
 {
     struct nf_path root;
-    char *path_a = image_path(a, &root);
-    char *path_b = image_path(b, &root);
+    char *path_a = np_image_path(a, &root);
+    char *path_b = np_image_path(b, &root);
     struct stat st_a;
     struct stat st_b;
     bool same = path_a != NULL && path_b != NULL && stat(path_a, &st_a) == 0 &&
@@ -139,7 +137,7 @@ static int open_on_disk(struct np_store *store, const char *text,
                         struct pk_vfs_notafs **ret, struct pk_vfs *ret_vfs)
 {
     struct nf_path root;
-    char *path = image_path(text, &root);
+    char *path = np_image_path(text, &root);
     int err = path == NULL ? NF_ENOMEM
                            : pk_vfs_notafs_open(store->disk, &store->env, root,
                                                 ret, ret_vfs);
@@ -154,7 +152,7 @@ static int open_image(struct np_store *store, const char *text, bool write)
     struct nf_mount_options mount = {.cache_bytes = 16u << 20};
     struct nf_disk info;
     struct nf_path root;
-    char *path = image_path(text, &root);
+    char *path = np_image_path(text, &root);
     int err;
 
     if (path == NULL) {

@@ -16,7 +16,7 @@
 #include <notafs/platform.h>
 
 #define MAX_TRANSFER (1u << 20) /* bytes of one read or write request */
-#define MAX_THREADS  10         /* that wait for requests */
+#define MAX_THREADS  64         /* that serve, or wait for a commit */
 
 /* What is larger goes back to the system when it is freed: whole files and
  * their commits, which would else leave the heap in pieces. */

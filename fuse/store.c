@@ -27,12 +27,21 @@ static void stop(void *userdata)
 static int open_repo(struct store *store)
 {
     const struct store_mount *how = store->how;
-    struct pk_open open = *how->read;
     struct nf_error_info info;
-    if (store->shared && !store->readonly) {
+    if (how->view != NULL) {
+        /* What a writer finds to do when it opens a store is done before. */
+        struct pk_open open = *how->write;
+        struct pk_repo *writer;
         open.flags |= PK_OPEN_WRITE;
+        int err = pk_repo_open(how->env, &open, &info, &writer);
+        if (err == 0 && store_write_end(store, writer) != 0) {
+            err = NF_EIO;
+        }
+        if (err != 0) {
+            return err;
+        }
     }
-    return pk_repo_open(how->env, &open, &info, &store->repo);
+    return pk_repo_open(how->env, how->read, &info, &store->repo);
 }
 
 static int store_init(struct store *store, const struct store_mount *how)
@@ -41,7 +50,6 @@ static int store_init(struct store *store, const struct store_mount *how)
     memset(store, 0, sizeof(*store));
     store->how = how;
     store->readonly = how->options->readonly;
-    store->shared = how->read == how->write;
     turn_init(&store->change);
     turn_init(&store->turn);
     pthread_mutex_init(&store->timer_lock, NULL);
@@ -74,7 +82,8 @@ static int store_deinit(struct store *store)
     free_branches(store->branches);
     free_branches(store->old_branches);
     store_attrs_close(store);
-    int err = pk_repo_close(store->repo);
+    (void)pk_repo_close(store->repo); /* only read */
+    int err = pk_repo_close(store->writer);
     pthread_cond_destroy(&store->timer);
     pthread_mutex_destroy(&store->timer_lock);
     turn_deinit(&store->turn);

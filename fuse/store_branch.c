@@ -428,9 +428,7 @@ static int set_branch(struct store *store, const char *name,
     struct pk_slice text = slice(name, strlen(name));
     struct pk_repo *repo;
     int res = 0;
-    if (!store->shared) {
-        turn_pass(&store->turn);
-    }
+    turn_pass(&store->turn);
     int err = store_write_begin(store, &repo);
     if (err == 0) {
         res = store_attrs_branch(store, repo, text, head);
@@ -440,9 +438,7 @@ static int set_branch(struct store *store, const char *name,
         }
         err = store_write_end(store, repo);
     }
-    if (!store->shared) {
-        turn_take(&store->turn);
-    }
+    turn_take(&store->turn);
     if (res == NF_ECONFLICT) {
         return EEXIST;
     }
@@ -591,8 +587,8 @@ static bool has_moved(struct store *store, struct branch *branch)
 
 void store_branches_reload(struct store *store)
 {
-    if (store->shared) {
-        return;
+    if (store->how->view != NULL || store->how->read == store->how->write) {
+        return; /* nobody else has the disk */
     }
     turn_take(&store->change);
     turn_take(&store->turn);

@@ -29,8 +29,8 @@ int store_write_begin(struct store *store, struct pk_repo **ret)
     struct pk_open open = *how->write;
     struct nf_error_info info;
     int err = NF_EC_STORE_LOCKED;
-    *ret = store->repo;
-    if (store->shared) {
+    *ret = store->writer;
+    if (store->writer != NULL) {
         return 0;
     }
     open.flags |= PK_OPEN_WRITE;
@@ -47,17 +47,55 @@ int store_write_begin(struct store *store, struct pk_repo **ret)
     return serve_errno(err);
 }
 
+/* Flush what the repo of a disk has written, and keep it for the next commit
+ * unless it failed; then views of it all. */
+static int flush_disk(struct store *store, struct pk_repo *repo)
+{
+    const struct store_mount *how = store->how;
+    int err = pk_repo_flush(repo);
+    store->writer = repo;
+    if (err != 0) {
+        (void)pk_repo_close(repo);
+        store->writer = NULL;
+        return err;
+    }
+    err = vfs_view_prepare(how->view);
+    if (err == 0 && how->lower_view != NULL) {
+        err = vfs_view_prepare(how->lower_view);
+    }
+    return err;
+}
+
+/* Under turn. */
+static int reload(struct store *store)
+{
+    const struct store_mount *how = store->how;
+    if (how->view != NULL) {
+        vfs_view_switch(how->view);
+    }
+    if (how->lower_view != NULL) {
+        vfs_view_switch(how->lower_view);
+    }
+    return store->repo != NULL ? pk_repo_reload(store->repo) : 0;
+}
+
 int store_write_end(struct store *store, struct pk_repo *repo)
 {
-    int err = store->shared ? pk_repo_flush(repo) : pk_repo_close(repo);
-    if (err == 0 && !store->shared) {
+    const struct store_mount *how = store->how;
+    int err = how->view != NULL ? flush_disk(store, repo) : pk_repo_close(repo);
+    if (err == 0) {
         turn_take(&store->turn);
-        err = pk_repo_reload(store->repo);
+        err = reload(store);
         turn_pass(&store->turn);
     }
+    if (how->view != NULL) {
+        vfs_view_reap(how->view);
+    }
+    if (how->lower_view != NULL) {
+        vfs_view_reap(how->lower_view);
+    }
     if (err != 0) {
-        daemon_log(store->how->daemon, "%s: %s", store->how->source,
-                   nf_strerror(err));
+        daemon_log(how->daemon, "%s: %s", how->source, nf_strerror(err));
     }
     return serve_errno(err);
 }
@@ -576,9 +614,6 @@ int store_commit(struct store *store, struct branch *branch)
     if (branch->synced == made) {
         return 0;
     }
-    if (store->shared) {
-        turn_take(&store->turn);
-    }
     int err = store_write_begin(store, &c.repo);
     if (err == 0) {
         int res = prepare(store, branch, &c);
@@ -596,9 +631,7 @@ int store_commit(struct store *store, struct branch *branch)
         err = store_write_end(store, c.repo);
         err = res != 0 ? serve_errno(res) : err;
     }
-    if (!store->shared) {
-        turn_take(&store->turn);
-    }
+    turn_take(&store->turn);
     if (err == 0) {
         finish(store, branch, made, &c);
     }

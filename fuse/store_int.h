@@ -12,8 +12,7 @@
  *   change   whoever changes something, and a commit from its beginning to its
  *            end
  *   turn     nodes, and the repo that is read from; a commit holds it at its
- *            end only, so readers do not wait for it. (Where one repo does
- *            both, they do.)
+ *            end only, so readers do not wait for it.
  */
 #ifndef FUSE_STORE_INT_H
 #define FUSE_STORE_INT_H
@@ -114,11 +113,11 @@ struct store {
     const struct store_mount *how;
     struct fuse_session *session;
     bool readonly;
-    bool shared; /* one repo for both */
     struct turn change;
     struct turn turn;
     struct pk_repo *repo;   /* to read from */
     struct pk_sides *sides; /* of it; NULL: no -o posix */
+    struct pk_repo *writer; /* of a disk, between commits; under change */
     struct branch *branches;
     struct branch *old_branches; /* removed */
     struct news *news;           /* that the kernel must be told */

@@ -380,23 +380,60 @@ def test_readers_do_not_wait():
     gate = os.environ.get("FUSE_GATE_LIBRARY")
     if gate is None:
         raise Skip("run by meson, which builds what holds back fdatasync")
-    pack("init")
     make_tree("tree", seed=9, files=30)
     sh("find tree -type d -empty -delete")
-    pack("import", "tree", "tree")
-    with store("commit=0", preload=gate) as mount:
-        os.stat("mnt/live/main")
-        write("gate", b"")
-        write("mnt/live/main/new", data(100000, 1))
-        waiting = subprocess.Popen(["sync", "mnt/live/main/new"])
-        mounts.wait_until(os.path.exists, "gate.reached")
-        sh("diff -r tree mnt/live/main/tree")
-        same(read("mnt/live/main/new"), data(100000, 1))
-        same(waiting.poll(), None)
-        os.remove("gate")
-        same(waiting.wait(mounts.PATIENCE), 0)
+    for name in "st", format_disk("64m") + ":st":
+        pack("init", store=name)
+        pack("import", "tree", "tree", store=name)
+        with store("commit=0", name=name, preload=gate) as mount:
+            os.stat("mnt/live/main")
+            new = ["mnt/live/main/new%d" % i for i in range(20)]
+            for path in new:
+                write(path, data(100000, 1))
+            write("gate", b"")
+            waiting = [subprocess.Popen(["sync", path]) for path in new]
+            mounts.wait_until(os.path.exists, "gate.reached")
+            sh("diff -r tree mnt/live/main/tree")
+            same({read(path) for path in new}, {data(100000, 1)})
+            same([p.poll() for p in waiting], [None] * len(waiting))
+            os.remove("gate")
+            same({p.wait(mounts.PATIENCE) for p in waiting}, {0})
+            os.remove("gate.reached")
+            mount.unmount()
+        has(pack("check", store=name), "CHECK OK")
+
+
+def test_one_disk_many_commits():
+    """Of a store in an image: what is open, listed or of an older commit goes on
+    being read while commits come."""
+    name = format_disk("64m") + ":st"
+    pack("init", "--strategy", "always", store=name)
+    with store("commit=0", name=name, words=["--strategy", "always"]) as mount:
+        os.mkdir("mnt/live/main")
+        seen = {}
+        for i in range(200):
+            write("mnt/live/main/f%d" % i, data(2000, i))
+            if i == 100:
+                entries = os.scandir("mnt/live/main")
+                next(entries)
+                first = open("mnt/live/main/f0", "rb", buffering=0)
+            sync("mnt/live/main")
+            seen[xattr("mnt/live/main", "commit")] = i + 1
+        same(len(set(seen)), 200)
+        same(100 <= len(list(entries)) + 1 <= 200, True)
+        same(first.read(), data(2000, 0))
+        first.close()
+        for commit, n in list(seen.items())[::13]:
+            top = "mnt/commit/%s/" % commit
+            same(len(os.listdir(top)), n)
+            same(read(top + "f%d" % (n - 1)), data(2000, n - 1))
+        same([read("mnt/live/main/f%d" % i) for i in range(200)],
+             [data(2000, i) for i in range(200)])
+        os.mkdir("mnt/live/other")
+        same(len(os.listdir("mnt/live/other")), 200)
         mount.unmount()
-    has(pack("check"), "CHECK OK")
+    has(pack("check", store=name), "CHECK OK")
+    clean("disk.img")
 
 
 def test_in_an_image():
