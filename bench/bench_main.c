@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/harness.h"
 #include "bench/workloads.h"
 
 static const struct {
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
         if (strcmp(argv[1], workloads[i].name) == 0) {
+            bench_command(argc, argv);
             return workloads[i].run(argc - 1, argv + 1);
         }
     }

@@ -150,6 +150,18 @@ void bench_json(bool on)
     json_lines = on;
 }
 
+static char command[1024];
+
+void bench_command(int argc, char **argv)
+{
+    size_t len = 0;
+
+    for (int i = 1; i < argc && len < sizeof(command); i++) {
+        len += (size_t)snprintf(command + len, sizeof(command) - len, "%s%s",
+                                i == 1 ? "" : " ", argv[i]);
+    }
+}
+
 /* "AMD EPYC, 2 processors, Linux 6.1.0". */
 static const char *machine(void)
 {
@@ -226,6 +238,7 @@ void bench_emit(json_t *record)
         bench_text(record, "machine", machine());
         bench_text(record, "commit", BENCH_COMMIT);
         bench_text(record, "date", now_text());
+        bench_text(record, "command", command);
         json_dumpf(record, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
         putchar('\n');
     } else {

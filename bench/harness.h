@@ -58,8 +58,12 @@ void bench_add_latency(json_t *record, const char *name, double *seconds,
 
 /* ----------------------------------------------------------------- records */
 
-/* As JSON lines, with machine, commit and date in each; otherwise as text. */
+/* As JSON lines, with machine, commit, date and command in each; otherwise as
+ * text. */
 void bench_json(bool on);
+
+/* What was asked for, by the arguments of main. */
+void bench_command(int argc, char **argv);
 
 /* A new record of a figure that a workload gives. */
 json_t *bench_record(const char *workload, const char *figure);

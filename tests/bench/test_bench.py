@@ -22,7 +22,7 @@ def bench(*words):
                          stdout=subprocess.PIPE, text=True).stdout
     records = [json.loads(line) for line in out.splitlines()]
     for record in records:
-        for name in "machine", "commit", "date":
+        for name in "machine", "commit", "date", "command":
             assert record[name], record
     return {record["figure"]: record for record in records}
 
@@ -86,18 +86,52 @@ class Pack(unittest.TestCase):
 
 
 class Report(unittest.TestCase):
+    def run_report(self, out, *words):
+        return subprocess.run([sys.executable, REPORT, BENCH, out, *words],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True)
+
     def test_quick(self):
         with tempfile.TemporaryDirectory() as out:
-            subprocess.run([sys.executable, REPORT, BENCH, out, "--quick"],
-                           check=True, stdout=subprocess.DEVNULL)
+            run = self.run_report(out, "--quick")
+            self.assertEqual(run.returncode, 0, run.stderr)
             with open(f"{out}/report.md", encoding="utf-8") as file:
                 text = file.read()
-            for part in ("## pack-1m", "## files-mirage", "## commits",
-                         "## BLAKE2b", "## device-direct", "## scaling-3"):
-                self.assertIn(part, text)
-            for name in "scaling", "memory", "hash":
+            for part in ("pack-1m", "files-mirage", "device-direct", "commits",
+                         "mix", "gc", "append", "mount", "import", "fuse",
+                         "hash", "codec", "scaling-3", "Hashing alone"):
+                self.assertIn(f"## {part}\n", text)
+            self.assertNotIn("FAILED", text)
+            for name in ("scaling", "memory", "hash", "codec", "mount",
+                         "commits", "import"):
                 with open(f"{out}/{name}.svg", encoding="utf-8") as file:
                     self.assertIn("</svg>", file.read())
+            with open(f"{out}/readme.md", encoding="utf-8") as file:
+                text = file.read()
+            for part in "bulk load, sets", "small set", "LMDB", "libb2":
+                self.assertIn(part, text)
+
+    def test_some_runs(self):
+        with tempfile.TemporaryDirectory() as out:
+            run = self.run_report(out, "--quick", "append", "mix")
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertEqual(sorted(n for n in os.listdir(out) if
+                                    n.endswith(".json")),
+                             ["append.json", "mix.json"])
+            self.assertNotEqual(self.run_report(out, "nonsense").returncode, 0)
+
+    def test_interrupted_it_reports_what_there_is(self):
+        with tempfile.TemporaryDirectory() as out:
+            self.run_report(out, "--quick", "append")
+            run = subprocess.Popen([sys.executable, REPORT, BENCH, out,
+                                    "commits-1m"], stderr=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+            run.stderr.readline() # it has begun
+            run.terminate()
+            run.communicate()
+            self.assertEqual(run.returncode, 128 + signal.SIGTERM)
+            with open(f"{out}/report.md", encoding="utf-8") as file:
+                self.assertIn("## append\n", file.read())
 
 
 class Commits(unittest.TestCase):
