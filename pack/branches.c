@@ -235,6 +235,21 @@ bool pk_branches_find(const struct pk_branches *branches, struct pk_slice name,
            pk_branches_hash(branches, i, ret_hash);
 }
 
+bool pk_branches_names(const struct pk_branches *branches,
+                       const struct pk_digest *hash, uint64_t *ret_pos)
+{
+    for (size_t i = 0; i < branches->n; i++) {
+        struct pk_digest h;
+
+        if (pk_branches_hash(branches, i, &h) &&
+            memcmp(&h, hash, sizeof(h)) == 0) {
+            *ret_pos = branches->table[i].pos;
+            return true;
+        }
+    }
+    return false;
+}
+
 int pk_branches_create(struct pk_ctx *ctx, const struct pk_vfs *vfs)
 {
     static const uint8_t header[PK_BRANCHES_HEADER_LEN];

@@ -50,6 +50,10 @@ bool pk_branches_hash(const struct pk_branches *branches, size_t i,
 bool pk_branches_find(const struct pk_branches *branches, struct pk_slice name,
                       struct pk_digest *ret_hash);
 
+/* The first record that names this commit, by name; false: none does. */
+bool pk_branches_names(const struct pk_branches *branches,
+                       const struct pk_digest *hash, uint64_t *ret_pos);
+
 /* Set (NULL: remove) and write; the caller commits. */
 NF_MUST_USE int pk_branches_set(struct pk_branches *branches,
                                 struct pk_slice name,

@@ -39,6 +39,15 @@ int pk_fail_number(struct pk_ctx *ctx, int err, const char *file,
     return err;
 }
 
+int pk_fail_short(struct pk_ctx *ctx, const char *file, uint64_t expected,
+                  uint64_t found)
+{
+    (void)pk_fail_number(ctx, NF_EC_SHORT_FILE, file, expected, found,
+                         "length");
+    ctx->err.offset = found;
+    return NF_EC_SHORT_FILE;
+}
+
 int pk_fail_mem(struct pk_ctx *ctx)
 {
     return pk_fail(ctx, NF_ENOMEM, NULL, NF_NOWHERE, "memory");

@@ -25,6 +25,10 @@ int pk_fail(struct pk_ctx *ctx, int err, const char *file, uint64_t off,
 int pk_fail_number(struct pk_ctx *ctx, int err, const char *file,
                    uint64_t expected, uint64_t found, const char *what);
 
+/* NF_EC_SHORT_FILE: the file ends at found, and should not before expected. */
+int pk_fail_short(struct pk_ctx *ctx, const char *file, uint64_t expected,
+                  uint64_t found);
+
 /* Memory ran out. */
 int pk_fail_mem(struct pk_ctx *ctx);
 

@@ -107,8 +107,7 @@ int pk_dict_open(struct pk_ctx *ctx, const struct pk_vfs *vfs, uint64_t header,
         err = pk_file_size(&dict->file, &size);
     }
     if (err == 0 && (size < header || size - header < end)) {
-        err = pk_fail_number(ctx, NF_EC_SHORT_FILE, "store.dict", header + end,
-                             size, "length");
+        err = pk_fail_short(ctx, "store.dict", header + end, size);
     }
     if (err == 0) {
         err = pk_dict_extend(dict, end);

@@ -24,13 +24,30 @@ uint64_t pk_store_end(const struct pk_store *store)
            store->control.dead;
 }
 
-const char *pk_store_where(const struct pk_store *store, uint64_t off)
+/* Of an offset before the suffix. */
+static const char *where_before(struct pk_store *store, uint64_t off)
+{
+    const char *name = NULL;
+    uint8_t byte;
+    size_t got;
+
+    if (store->prefix.ctx != NULL) {
+        if (pk_sparse_read(&store->prefix, off, &byte, 1, &got) != 0) {
+            name = pk_lower_where(&store->lower, off);
+        }
+        return name != NULL ? name : store->prefix.data.name;
+    }
+    name = pk_lower_where(&store->lower, off);
+    return name != NULL ? name : "store.0.prefix";
+}
+
+const char *pk_store_where(struct pk_store *store, uint64_t off)
 {
     uint64_t soff;
     size_t i = store->suffix.n_chunks;
 
     if (off < store->control.suffix_start) {
-        return store->prefix.ctx != NULL ? store->prefix.data.name : "volume";
+        return where_before(store, off);
     }
     soff = off - store->control.suffix_start + store->control.dead;
     while (i > 1 && store->suffix.chunks[i - 1].soff > soff) {
@@ -68,8 +85,16 @@ int pk_store_read(struct pk_store *store, uint64_t off, uint8_t *buf,
     if (store->prefix.ctx != NULL) {
         err = pk_sparse_read(&store->prefix, off, buf, len, ret_len);
     }
-    if (err == NF_EC_NO_OBJECT) {
-        err = pk_lower_read(&store->lower, off, buf, len, ret_len);
+    if (err == NF_EC_NO_OBJECT && store->lower.n_volumes > 0) {
+        uint64_t next = NF_NOWHERE; /* what the prefix has, is read there */
+
+        err = store->prefix.ctx == NULL
+                  ? 0
+                  : pk_sparse_next(&store->prefix, off, &next);
+        if (err == 0) {
+            err = pk_lower_read(&store->lower, off, buf,
+                                (size_t)nf_min_u64(len, next - off), ret_len);
+        }
     }
     return err == NF_EC_NO_OBJECT ? pk_store_fail(store, err, off, "collected")
                                   : err;

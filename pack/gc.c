@@ -22,6 +22,7 @@
 #include "notafs/platform/assert.h"
 #include "notafs/platform/checked.h"
 #include "pack/inode.h"
+#include "pack/locate.h"
 #include "pack/objects.h"
 
 enum { GC_DEFAULT_MEM_LEN = 16 << 20, GC_MIN_MEM_LEN = 2048 };
@@ -100,14 +101,7 @@ static int gc_find_commits(struct pk_gc *gc,
     int err = 0;
 
     for (size_t i = 0; i < options->n_keep && err == 0; i++) {
-        uint8_t kind;
-
-        err =
-            pk_object_find(store, &options->keep[i], true, &gc->keep[i], &kind);
-    }
-    if (err == NF_EC_NO_OBJECT) {
-        return pk_fail(&store->ctx, NF_EC_NO_COMMIT, NULL, NF_NOWHERE,
-                       "commit to keep");
+        err = pk_locate_commit(store, &options->keep[i], &gc->keep[i]);
     }
     if (err != 0) {
         return err;

@@ -393,14 +393,39 @@ int pk_index_close(struct pk_index *index)
 
 /* ----------------------------------------------------------------- look up */
 
-/* The first and the one after the last entry of data that can have a key. */
-static int data_bucket(struct pk_index *index, uint32_t key, uint64_t *ret_lo,
-                       uint64_t *ret_hi)
+enum { EACH_READ_LEN = 16 << 10 };
+
+static struct pk_index_at data_at(const struct pk_index *index, uint64_t i)
 {
+    return (struct pk_index_at){
+        index_data_name, PK_INDEX_HEADER_LEN + index->data_header.fan_len +
+                             i * index->entry_len};
+}
+
+/* Of entry i of the log in memory: those of an asynchronous log stand behind
+ * the log's own. */
+static struct pk_index_at log_at(const struct pk_index *index, uint64_t i)
+{
+    uint64_t off = i * index->entry_len;
+
+    if (index->had_async && off >= index->log_header.len) {
+        return (struct pk_index_at){index_async_name,
+                                    PK_INDEX_HEADER_LEN + off -
+                                        index->log_header.len};
+    }
+    return (struct pk_index_at){index_log_name, PK_INDEX_HEADER_LEN + off};
+}
+
+int pk_index_bucket(struct pk_index *index, const struct pk_digest *hash,
+                    uint64_t *ret_first, uint64_t *ret_end,
+                    struct pk_index_at *ret_fan)
+{
+    uint32_t key = pk_index_key(index, hash->b);
     uint64_t n = pk_index_data_entries(index);
     uint64_t n_fans = index->data_header.fan_len / 8;
     uint64_t lo = 0;
     uint64_t hi = n;
+    uint64_t fan = 0;
     unsigned bits = 0;
     uint8_t raw[16];
 
@@ -408,9 +433,9 @@ static int data_bucket(struct pk_index *index, uint32_t key, uint64_t *ret_lo,
         bits++;
     }
     if (n_fans > 0) {
-        uint64_t fan = bits == 0 ? 0 : key >> (30 - bits);
         int err;
 
+        fan = bits == 0 ? 0 : key >> (30 - bits);
         if (fan > 0) {
             err = pk_file_read(&index->data_file,
                                PK_INDEX_HEADER_LEN + (fan - 1) * 8, raw, 16);
@@ -428,22 +453,23 @@ static int data_bucket(struct pk_index *index, uint32_t key, uint64_t *ret_lo,
                            PK_INDEX_HEADER_LEN + fan * 8, "fan-out table");
         }
     }
-    *ret_lo = lo;
-    *ret_hi = hi;
+    *ret_first = lo;
+    *ret_end = hi;
+    *ret_fan =
+        (struct pk_index_at){index_data_name, PK_INDEX_HEADER_LEN + fan * 8};
     return 0;
 }
 
-static int data_entry(struct pk_index *index, uint64_t i,
-                      struct pk_binding *ret)
+int pk_index_data_entry(struct pk_index *index, uint64_t i,
+                        struct pk_binding *ret)
 {
     uint8_t raw[PK_HASH_MAX_LEN + PK_INDEX_TAIL_LEN];
-    int err = pk_file_read(&index->data_file,
-                           PK_INDEX_HEADER_LEN + index->data_header.fan_len +
-                               i * index->entry_len,
-                           raw, index->entry_len);
+    struct pk_index_at at = data_at(index, i);
+    int err = pk_file_read(&index->data_file, at.off, raw, index->entry_len);
 
     if (err == 0) {
         pk_index_decode(index, raw, ret);
+        ret->at = at;
     }
     return err;
 }
@@ -452,21 +478,18 @@ static int data_find(struct pk_index *index, const struct pk_digest *hash,
                      struct pk_binding *ret)
 {
     uint32_t key = pk_index_key(index, hash->b);
+    struct pk_index_at fan;
     struct pk_binding b;
     uint64_t lo = 0;
     uint64_t hi = 0;
     uint64_t end;
-    int err;
+    int err = pk_index_bucket(index, hash, &lo, &hi, &fan);
 
-    if (pk_index_data_entries(index) == 0) {
-        return NF_EC_NO_OBJECT;
-    }
-    err = data_bucket(index, key, &lo, &hi);
     end = hi;
     while (err == 0 && lo < hi) { /* the first entry with this key */
         uint64_t mid = lo + (hi - lo) / 2;
 
-        err = data_entry(index, mid, &b);
+        err = pk_index_data_entry(index, mid, &b);
         if (err == 0 && pk_index_key(index, b.hash.b) < key) {
             lo = mid + 1;
         } else {
@@ -474,7 +497,7 @@ static int data_find(struct pk_index *index, const struct pk_digest *hash,
         }
     }
     for (; err == 0 && lo < end; lo++) {
-        err = data_entry(index, lo, &b);
+        err = pk_index_data_entry(index, lo, &b);
         if (err == 0 && pk_index_key(index, b.hash.b) != key) {
             break;
         }
@@ -483,7 +506,11 @@ static int data_find(struct pk_index *index, const struct pk_digest *hash,
             return 0;
         }
     }
-    return err == 0 ? NF_EC_NO_OBJECT : err;
+    if (err == 0) {
+        ret->at = data_at(index, lo);
+        err = NF_EC_NO_OBJECT;
+    }
+    return err;
 }
 
 int pk_index_find(struct pk_index *index, const struct pk_digest *hash,
@@ -496,34 +523,73 @@ int pk_index_find(struct pk_index *index, const struct pk_digest *hash,
             pk_index_decode(
                 index, index->log.entries.p + (slot - 1) * index->entry_len,
                 ret);
+            ret->at = log_at(index, slot - 1);
             return 0;
         }
+    }
+    if (pk_index_data_entries(index) == 0) {
+        ret->at = log_at(index, index->log.entries.len / index->entry_len);
+        return NF_EC_NO_OBJECT;
     }
     return data_find(index, hash, ret);
 }
 
-int pk_index_each(struct pk_index *index, pk_binding_fn fn, void *arg)
+/* Those of n entries of data, from the i-th on, that the log has not. */
+static int each_of(struct pk_index *index, const uint8_t *p, uint64_t i,
+                   uint64_t n, pk_binding_fn fn, void *arg)
 {
-    uint64_t n = pk_index_data_entries(index);
     struct pk_binding b;
     int err = 0;
 
-    for (uint64_t i = 0; i < n && err == 0; i++) {
-        bool in_log;
+    for (; n > 0 && err == 0; n--, i++, p += index->entry_len) {
+        if (index->log.n_slots > 0 &&
+            index->log.slots[log_slot(index, p)] != 0) {
+            continue;
+        }
+        pk_index_decode(index, p, &b);
+        b.at = data_at(index, i);
+        err = fn(arg, &b);
+    }
+    return err;
+}
 
-        err = data_entry(index, i, &b);
-        in_log = err == 0 && index->log.n_slots > 0 &&
-                 index->log.slots[log_slot(index, b.hash.b)] != 0;
-        if (err == 0 && !in_log) {
-            err = fn(arg, &b);
+static int each_in_data(struct pk_index *index, pk_binding_fn fn, void *arg)
+{
+    const uint64_t n = pk_index_data_entries(index);
+    const uint64_t at_once = EACH_READ_LEN / index->entry_len;
+    struct pk_buf buf = pk_buf_of(&index->ctx->mem);
+    int err = 0;
+
+    for (uint64_t i = 0; i < n && err == 0; i += at_once) {
+        const uint64_t some = nf_min_u64(at_once, n - i);
+        const size_t len = (size_t)some * index->entry_len;
+        uint8_t *p;
+
+        pk_buf_clear(&buf);
+        p = pk_buf_grow(&buf, len);
+        err = p == NULL ? pk_fail_mem(index->ctx)
+                        : pk_file_read(&index->data_file, data_at(index, i).off,
+                                       p, len);
+        if (err == 0) {
+            err = each_of(index, p, i, some, fn, arg);
         }
     }
+    pk_buf_deinit(&buf);
+    return err;
+}
+
+int pk_index_each(struct pk_index *index, pk_binding_fn fn, void *arg)
+{
+    int err = each_in_data(index, fn, arg);
+
     for (size_t i = 0;
          i < index->log.entries.len / index->entry_len && err == 0; i++) {
         const uint8_t *p = index->log.entries.p + i * index->entry_len;
+        struct pk_binding b;
 
         if (index->log.slots[log_slot(index, p)] == i + 1) {
             pk_index_decode(index, p, &b);
+            b.at = log_at(index, i);
             err = fn(arg, &b);
         }
     }

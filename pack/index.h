@@ -24,11 +24,18 @@
 
 enum { PK_INDEX_HEADER_LEN = 32, PK_INDEX_TAIL_LEN = 13 };
 
+/* Where an entry stands, or would: a file's name, static, and a byte in it. */
+struct pk_index_at {
+    const char *file;
+    uint64_t off;
+};
+
 struct pk_binding {
     struct pk_digest hash;
     uint64_t off;
     uint32_t len;
-    uint8_t kind; /* byte of the entry */
+    uint8_t kind;          /* byte of the entry */
+    struct pk_index_at at; /* filled in by look-ups */
 };
 
 struct pk_index_header {
@@ -91,7 +98,7 @@ NF_MUST_USE int pk_index_replace(struct pk_index *index);
 /* Make an empty index in place of any. */
 NF_MUST_USE int pk_index_create(struct pk_ctx *ctx, const struct pk_vfs *vfs);
 
-/* Errors: NF_EC_NO_OBJECT. */
+/* Errors: NF_EC_NO_OBJECT: ret->at then says where the search ended. */
 NF_MUST_USE int pk_index_find(struct pk_index *index,
                               const struct pk_digest *hash,
                               struct pk_binding *ret);
@@ -119,6 +126,15 @@ void pk_index_news_deinit(struct pk_index_news *news);
 typedef int (*pk_binding_fn)(void *arg, const struct pk_binding *binding);
 NF_MUST_USE int pk_index_each(struct pk_index *index, pk_binding_fn fn,
                               void *arg);
+
+/* Entries [ret_first, ret_end) of data are those that can have the hash's key;
+ * ret_fan: the entry of the fan-out table that ends them. */
+NF_MUST_USE int pk_index_bucket(struct pk_index *index,
+                                const struct pk_digest *hash,
+                                uint64_t *ret_first, uint64_t *ret_end,
+                                struct pk_index_at *ret_fan);
+NF_MUST_USE int pk_index_data_entry(struct pk_index *index, uint64_t i,
+                                    struct pk_binding *ret);
 
 /* Parts, for index_merge.c, index_news.c and tests. */
 NF_MUST_USE int pk_index_open_file(struct pk_index *index, const char *name,

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "notafs/platform/assert.h"
+#include "pack/locate.h"
 #include "pack/objects.h"
 #include "pack/sort.h"
 #include "pack/trail.h"
@@ -213,10 +214,14 @@ int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
         return 0;
     }
     err = pk_object_find(store, &addr->hash, false, ret_off, &kind);
-    return nf_err_class(err) == NF_ENOENT
-               ? pk_fail(&store->ctx, NF_EC_UNRESOLVED, "index", NF_NOWHERE,
-                         "reference")
-               : err;
+    if (nf_err_class(err) == NF_ENOENT) {
+        err = pk_locate_damage(store, &addr->hash);
+        if (err == 0) {
+            err = pk_locate_fail(store, NF_EC_UNRESOLVED, &addr->hash,
+                                 "reference");
+        }
+    }
+    return err;
 }
 
 /* -------------------------------------------------------------------- load */
@@ -370,6 +375,27 @@ static int flat_sort(struct pk_store *store, struct inode_flat *flat)
     return sorted != NULL && order != NULL ? 0 : pk_fail_mem(&store->ctx);
 }
 
+/* Is a step in the children that it belongs into, on the way of a pass? The
+ * hash of a stable root does not tell. */
+static int flat_check(const struct pk_inode_iter *iter, struct pk_slice step)
+{
+    struct pk_store *store = iter->store;
+    int err = 0;
+
+    for (uint32_t d = 0; d + 1 < iter->depth && err == 0; d++) {
+        struct pk_slot above;
+        uint32_t index = 0;
+
+        pk_inode_slot(store, iter->inodes[d], iter->next[d] - 1u, &above);
+        err = pk_child_index(&store->scheme, d, step, &index);
+        if (err == NF_EC_DEPTH || (err == 0 && index != above.index)) {
+            err = pk_store_fail(store, NF_EC_SHAPE, iter->inodes[d]->kept.off,
+                                "step in the wrong child");
+        }
+    }
+    return err;
+}
+
 /* The pre-image of a stable root Tree, into scratch. */
 static int inode_pre_stable(struct pk_store *store, struct pk_inode *root)
 {
@@ -391,6 +417,9 @@ static int inode_pre_stable(struct pk_store *store, struct pk_inode *root)
     iter.depth = 1;
     while ((err = pk_inode_iter_next(&iter, &slot, &at, &i)) > 0) {
         err = at->has_hashes ? 0 : inode_read_hashes(store, at);
+        if (err == 0) {
+            err = flat_check(&iter, slot.step);
+        }
         if (err == 0) {
             err = flat_add(store, &flat, &slot,
                            at->hashes + i * store->scheme.hash_len);

@@ -19,6 +19,7 @@
 
 #include <string.h>
 
+#include "notafs/platform/checked.h"
 #include "pack/inode.h"
 #include "pack/objects.h"
 
@@ -83,6 +84,13 @@ static int check_tell(struct pk_checker *checker, int err, const char *file,
     return checker->fn == NULL ? 0 : checker->fn(checker->arg, &finding);
 }
 
+/* Is the object at off in the lower layer, with all that it refers to? */
+static bool check_archived(const struct pk_checker *checker, uint64_t off)
+{
+    return off < checker->store->control.suffix_start &&
+           pk_lower_spans(&checker->store->lower, off);
+}
+
 /* A failed read is a finding, unless it says nothing about the store. */
 static int check_failed(struct pk_checker *checker, int err, uint64_t off)
 {
@@ -91,7 +99,7 @@ static int check_failed(struct pk_checker *checker, int err, uint64_t off)
     if (err == NF_ENOMEM) {
         return err;
     }
-    if (checker->lenient &&
+    if (checker->lenient && !check_archived(checker, off) &&
         (err == NF_EC_UNRESOLVED || nf_err_class(err) == NF_ENOENT)) {
         checker->stats.collected++;
         return 0;
@@ -419,8 +427,8 @@ static int check_entry(void *arg, const struct pk_binding *binding)
 
     checker->stats.bindings++;
     if (err == NF_EC_NO_OBJECT || err == NF_EC_INDEX) {
-        return check_tell(checker, NF_EC_INDEX, "index/data", binding->off,
-                          "entry that look-ups do not find");
+        return check_tell(checker, NF_EC_INDEX, binding->at.file,
+                          binding->at.off, "entry that look-ups do not find");
     }
     if (err != 0) {
         return check_failed(checker, err, binding->off);
@@ -436,7 +444,8 @@ static int check_entry(void *arg, const struct pk_binding *binding)
         return check_failed(checker, err, binding->off);
     }
     if (err != 0) {
-        return check_tell(checker, NF_EC_INDEX, "index", binding->off,
+        return check_tell(checker, NF_EC_INDEX, binding->at.file,
+                          binding->at.off,
                           "entry of an object that is not there");
     }
     equal = memcmp(&head.hash, &binding->hash, sizeof(head.hash)) == 0 &&
@@ -444,7 +453,8 @@ static int check_entry(void *arg, const struct pk_binding *binding)
              (head.kind == 'P' && binding->kind == 'D')) &&
             (head.len == 0 || head.len == binding->len);
     if (!equal) {
-        return check_tell(checker, NF_EC_INDEX, "index", binding->off,
+        return check_tell(checker, NF_EC_INDEX, binding->at.file,
+                          binding->at.off,
                           "entry that differs from its object");
     }
     if (head.kind == 'D' || head.kind == 'C' ||
@@ -498,6 +508,55 @@ static int check_heads(struct pk_checker *checker)
     return err;
 }
 
+/* Bytes of the prefix that are in a volume, too: the copies are equal, but for
+ * the kind of the target's parents. Only those of the prefix were read. */
+static int check_copy(struct pk_checker *checker, uint64_t off, size_t len,
+                      size_t *ret_n)
+{
+    struct pk_store *store = checker->store;
+    uint8_t ours[256];
+    uint8_t theirs[256];
+    size_t got = 0;
+    size_t n = 0;
+    int err = pk_sparse_read(&store->prefix, off, ours, len, &got);
+
+    if (err == 0) {
+        err = pk_lower_read(&store->lower, off, theirs, got, &n);
+    }
+    *ret_n = err == 0 ? n : len;
+    if (err != 0) {
+        return err == NF_EC_NO_OBJECT ? 0 : check_failed(checker, err, off);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (ours[i] != theirs[i] && !(ours[i] == 'P' && theirs[i] == 'D')) {
+            return check_tell(checker, NF_EC_VOLUME,
+                              pk_lower_where(&store->lower, off + i), off + i,
+                              "copy that differs from the prefix");
+        }
+    }
+    return 0;
+}
+
+static int check_copies(struct pk_checker *checker)
+{
+    struct pk_sparse *prefix = &checker->store->prefix;
+    const uint64_t n =
+        checker->store->lower.n_volumes > 0 ? prefix->n_records : 0;
+    int err = 0;
+
+    for (uint64_t i = 0; i < n && err == 0; i++) {
+        struct pk_range_record r = {0};
+        size_t got = 0;
+
+        err = pk_sparse_record(prefix, i, &r);
+        for (uint64_t at = 0; at < r.len && err == 0; at += got) {
+            err = check_copy(checker, r.off + at,
+                             (size_t)nf_min_u64(256, r.len - at), &got);
+        }
+    }
+    return err;
+}
+
 int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
                    struct pk_check_stats *ret_stats)
 {
@@ -514,6 +573,9 @@ int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
     }
     if (err == 0) {
         err = batch_check(&checker);
+    }
+    if (err == 0) {
+        err = check_copies(&checker);
     }
     *ret_stats = checker.stats;
     pk_checker_deinit(&checker);

@@ -46,8 +46,7 @@ static int legacy_end(struct pk_store *store, const char *name,
         return pk_fail(&store->ctx, NF_EC_PACK_VERSION, name, 8, "version");
     }
     if (end > size - 16) {
-        return pk_fail_number(&store->ctx, NF_EC_SHORT_FILE, name, end,
-                              size - 16, "length");
+        return pk_fail_short(&store->ctx, name, 16 + end, size);
     }
     *ret_end = end;
     return 0;

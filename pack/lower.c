@@ -73,6 +73,9 @@ static int volume_open(struct pk_lower *lower, uint64_t n, uint64_t generation,
         err = pk_sparse_open(lower->ctx, lower->vfs, data_name, mapping_name,
                              volume->control.mapping_end, &volume->sparse);
     }
+    if (err == 0) {
+        err = pk_sparse_ends(&volume->sparse, volume->control.end, false);
+    }
     return err;
 }
 
@@ -118,8 +121,22 @@ int pk_lower_close(struct pk_lower *lower)
     return err;
 }
 
-int pk_lower_read(struct pk_lower *lower, uint64_t off, uint8_t *buf,
-                  size_t len, size_t *ret_len)
+bool pk_lower_spans(const struct pk_lower *lower, uint64_t off)
+{
+    for (size_t i = 0; i < lower->n_volumes; i++) {
+        const struct pk_volume *v = &lower->volumes[i];
+
+        if (!v->empty && off >= v->control.start && off < v->control.end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As pk_lower_read; *ret_volume: where it was. */
+static int lower_read(struct pk_lower *lower, uint64_t off, uint8_t *buf,
+                      size_t len, size_t *ret_len,
+                      struct pk_volume **ret_volume)
 {
     for (int within = 1; within >= 0; within--) {
         for (size_t i = 0; i < lower->n_volumes; i++) {
@@ -132,11 +149,31 @@ int pk_lower_read(struct pk_lower *lower, uint64_t off, uint8_t *buf,
             }
             err = pk_sparse_read(&v->sparse, off, buf, len, ret_len);
             if (err != NF_EC_NO_OBJECT) {
+                *ret_volume = v;
                 return err;
             }
         }
     }
     return NF_EC_NO_OBJECT;
+}
+
+int pk_lower_read(struct pk_lower *lower, uint64_t off, uint8_t *buf,
+                  size_t len, size_t *ret_len)
+{
+    struct pk_volume *volume;
+
+    return lower_read(lower, off, buf, len, ret_len, &volume);
+}
+
+const char *pk_lower_where(struct pk_lower *lower, uint64_t off)
+{
+    struct pk_volume *volume = NULL;
+    uint8_t byte;
+    size_t got;
+
+    return lower_read(lower, off, &byte, 1, &got, &volume) == 0
+               ? volume->sparse.data.name
+               : NULL;
 }
 
 void pk_volume_stage_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n,

@@ -36,6 +36,13 @@ int pk_lower_close(struct pk_lower *lower);
 NF_MUST_USE int pk_lower_read(struct pk_lower *lower, uint64_t off,
                               uint8_t *buf, size_t len, size_t *ret_len);
 
+/* The data file in which pk_lower_read would find off, or NULL. */
+const char *pk_lower_where(struct pk_lower *lower, uint64_t off);
+
+/* Is off between the limits of a volume? It holds all of the archived history
+ * that is there, and may lack what was in no history. */
+bool pk_lower_spans(const struct pk_lower *lower, uint64_t off);
+
 /* "volume.N/volume." ++ part */
 void pk_volume_name(char buf[PK_VFS_NAME_MAX + 1], uint64_t n,
                     const char *part);

@@ -82,14 +82,16 @@ int pk_store_open_prefix(struct pk_store *store,
     char data[PK_VFS_NAME_MAX + 1];
     char mapping[PK_VFS_NAME_MAX + 1];
     uint64_t generation = control->generation;
+    int err;
 
     if (generation == 0) {
         return 0;
     }
     pk_name(data, "store.", generation, ".prefix");
     pk_name(mapping, "store.", generation, ".mapping");
-    return pk_sparse_open(&store->ctx, store->vfs, data, mapping,
-                          control->mapping_end, prefix);
+    err = pk_sparse_open(&store->ctx, store->vfs, data, mapping,
+                         control->mapping_end, prefix);
+    return err == 0 ? pk_sparse_ends(prefix, control->suffix_start, true) : err;
 }
 
 static bool store_is_writer(const struct pk_store *store)

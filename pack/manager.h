@@ -135,7 +135,7 @@ NF_MUST_USE int pk_store_read_near(struct pk_store *store, uint64_t off,
 void pk_store_drop_lines(struct pk_store *store);
 
 /* The file that an offset is read from, for messages. */
-const char *pk_store_where(const struct pk_store *store, uint64_t off);
+const char *pk_store_where(struct pk_store *store, uint64_t off);
 
 /* A proof does not show the object; returns NF_EC_BLINDED. */
 int pk_store_blinded(struct pk_store *store);

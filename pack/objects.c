@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "notafs/platform/checked.h"
+#include "pack/locate.h"
 #include "pack/room.h"
 #include "pack/trail.h"
 
@@ -140,8 +141,8 @@ int pk_object_find(struct pk_store *store, const struct pk_digest *hash,
         err = NF_EC_ENTRY;
     }
     if (err == NF_EC_ENTRY) {
-        return pk_fail(&store->ctx, NF_EC_INDEX, "index", binding.off,
-                       "entry that differs from its object");
+        return pk_fail(&store->ctx, NF_EC_INDEX, binding.at.file,
+                       binding.at.off, "entry that differs from its object");
     }
     if (err == 0 && head.kind == 'P' && store->lower.n_volumes == 0) {
         err = NF_EC_COLLECTED;
@@ -332,13 +333,15 @@ static int lost_look(void *arg, const struct pk_binding *binding)
 /* The object at off is not there, which the commit at from refers to. A parent
  * may have been collected; then the index, unless it was made anew since, has
  * a commit there. Else the reference is damaged: that must not make history
- * end in silence. */
+ * end in silence. The parents of what was archived were archived with it. */
 static int commit_lost(struct pk_store *store, uint64_t from, uint64_t off,
                        bool parent)
 {
     struct lost lost = {.store = store, .off = off};
+    bool archived = from < store->control.suffix_start &&
+                    pk_lower_spans(&store->lower, off);
     bool collected = parent && off < store->control.suffix_start &&
-                     from != store->control.gc_target;
+                     from != store->control.gc_target && !archived;
 
     if (collected) {
         int err = pk_index_each(&store->index, lost_look, &lost);
@@ -367,7 +370,8 @@ static int commit_ref(struct pk_store *store, uint64_t from,
         err = pk_object_find(store, &addr->hash, commit, ret_off, &kind);
         if (nf_err_class(err) == NF_ENOENT) {
             *ret_off = NF_NOWHERE;
-            err = 0;
+            err = err == NF_EC_COLLECTED ? 0
+                                         : pk_locate_damage(store, &addr->hash);
         }
         return err;
     }

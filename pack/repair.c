@@ -262,7 +262,7 @@ static int repair_compare(void *arg, const struct pk_binding *binding)
     if (err != 0 && binding->off < r->store->control.suffix_start) {
         return 0; /* collected: no loss */
     }
-    return repair_tell(r, NF_EC_INDEX, "index", binding->off,
+    return repair_tell(r, NF_EC_INDEX, binding->at.file, binding->at.off,
                        "entry dropped or put right");
 }
 

@@ -133,8 +133,7 @@ static int sparse_validate(struct pk_sparse *sparse)
     }
     sparse->data_len = sparse->n_records > 0 ? poff : 0;
     if (poff > size) {
-        return pk_fail_number(sparse->ctx, NF_EC_SHORT_FILE, sparse->data.name,
-                              poff, size, "length");
+        return pk_fail_short(sparse->ctx, sparse->data.name, poff, size);
     }
     return 0;
 }
@@ -163,8 +162,8 @@ int pk_sparse_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
         mapping_len = size;
     }
     if (mapping_len > size || mapping_len % PK_MAPPING_RECORD_LEN != 0) {
-        return pk_fail_number(ctx, NF_EC_MAPPING, mapping_name, mapping_len,
-                              size, "length");
+        return pk_fail(ctx, NF_EC_MAPPING, mapping_name,
+                       nf_min_u64(mapping_len, size), "length");
     }
     sparse->n_records = mapping_len / PK_MAPPING_RECORD_LEN;
     err = pk_samples_grow(ctx, sparse->n_records, &sparse->samples);
@@ -235,7 +234,23 @@ int pk_sparse_extent(struct pk_sparse *sparse, uint64_t *ret_n_records,
     return err;
 }
 
-/* The last record of a page that begins at off or before. */
+int pk_sparse_ends(struct pk_sparse *sparse, uint64_t end, bool at_most)
+{
+    struct pk_range_record last = {0};
+    int err = 0;
+
+    if (sparse->n_records > 0) {
+        err = pk_sparse_record(sparse, sparse->n_records - 1, &last);
+    }
+    if (err == 0 && (last.off + last.len > end ||
+                     (last.off + last.len < end && !at_most))) {
+        err = sparse_bad(sparse,
+                         sparse->n_records == 0 ? 0 : sparse->n_records - 1);
+    }
+    return err;
+}
+
+/* The last record of a page that begins at off or before, or the first. */
 static size_t sparse_find_in_page(const struct pk_sparse *sparse, size_t n,
                                   uint64_t off)
 {
@@ -255,7 +270,7 @@ static size_t sparse_find_in_page(const struct pk_sparse *sparse, size_t n,
 }
 
 /* Bring the page into memory that holds the last record which begins at off or
- * before; there is one. */
+ * before, or else the first; there is one. */
 static int sparse_find_page(struct pk_sparse *sparse, uint64_t off)
 {
     const struct pk_samples *samples = &sparse->samples;
@@ -291,24 +306,39 @@ static int sparse_find_page(struct pk_sparse *sparse, uint64_t off)
     return sparse_load(sparse, lo);
 }
 
+/* The same, and which record it is. */
+static int sparse_find(struct pk_sparse *sparse, uint64_t off, uint64_t *ret_i)
+{
+    uint64_t first;
+    int err = sparse_find_page(sparse, off);
+
+    if (err == 0) {
+        first = sparse->page * PK_SPARSE_PAGE_RECORDS;
+        *ret_i = first + sparse_find_in_page(
+                             sparse,
+                             (size_t)nf_min_u64(PK_SPARSE_PAGE_RECORDS,
+                                                sparse->n_records - first),
+                             off);
+    }
+    return err;
+}
+
 int pk_sparse_read(struct pk_sparse *sparse, uint64_t off, uint8_t *buf,
                    size_t len, size_t *ret_len)
 {
     const struct pk_range_record *r;
-    uint64_t n;
+    uint64_t i = 0;
     size_t got;
     int err;
 
     if (sparse->n_records == 0 || off < sparse->samples.offs[0]) {
         return NF_EC_NO_OBJECT;
     }
-    err = sparse_find_page(sparse, off);
+    err = sparse_find(sparse, off, &i);
     if (err != 0) {
         return err;
     }
-    n = nf_min_u64(PK_SPARSE_PAGE_RECORDS,
-                   sparse->n_records - sparse->page * PK_SPARSE_PAGE_RECORDS);
-    r = &sparse->records[sparse_find_in_page(sparse, (size_t)n, off)];
+    r = &sparse->records[i % PK_SPARSE_PAGE_RECORDS];
     if (off < r->off || off - r->off >= r->len) {
         return NF_EC_NO_OBJECT;
     }
@@ -316,6 +346,30 @@ int pk_sparse_read(struct pk_sparse *sparse, uint64_t off, uint8_t *buf,
     err = pk_file_read(&sparse->data, r->poff + (off - r->off), buf, got);
     if (err == 0) {
         *ret_len = got;
+    }
+    return err;
+}
+
+int pk_sparse_next(struct pk_sparse *sparse, uint64_t off, uint64_t *ret_off)
+{
+    struct pk_range_record r = {.off = NF_NOWHERE};
+    uint64_t i = 0;
+    int err = 0;
+
+    if (sparse->n_records > 0) {
+        err = sparse_find(sparse, off, &i);
+        if (err == 0) {
+            err = pk_sparse_record(sparse, i, &r);
+        }
+        if (err == 0 && off >= r.off) {
+            r.off = NF_NOWHERE;
+            err = i + 1 < sparse->n_records
+                      ? pk_sparse_record(sparse, i + 1, &r)
+                      : 0;
+        }
+    }
+    if (err == 0) {
+        *ret_off = r.off;
     }
     return err;
 }

@@ -77,10 +77,19 @@ NF_MUST_USE int pk_sparse_extent(struct pk_sparse *sparse,
                                  uint64_t *ret_n_records,
                                  uint64_t *ret_data_len);
 
+/* NF_EC_MAPPING unless the last range ends at end, or, where at_most, not
+ * behind it. What no other record contradicts is seen here alone. */
+NF_MUST_USE int pk_sparse_ends(struct pk_sparse *sparse, uint64_t end,
+                               bool at_most);
+
 /* At most len bytes at global offset off, never beyond the record that holds
  * it. Errors: NF_EC_NO_OBJECT: no record does. */
 NF_MUST_USE int pk_sparse_read(struct pk_sparse *sparse, uint64_t off,
                                uint8_t *buf, size_t len, size_t *ret_len);
+
+/* Where the first record behind off begins; NF_NOWHERE: there is none. */
+NF_MUST_USE int pk_sparse_next(struct pk_sparse *sparse, uint64_t off,
+                               uint64_t *ret_off);
 
 /* Record i < n_records. */
 NF_MUST_USE int pk_sparse_record(struct pk_sparse *sparse, uint64_t i,

@@ -38,8 +38,7 @@ static int chunk_open(struct pk_suffix *suffix, uint64_t number, bool legacy,
         err = pk_file_size(&chunk->file, &size);
     }
     if (err == 0 && size < chunk->header) {
-        err = pk_fail_number(suffix->ctx, NF_EC_SHORT_FILE, name, chunk->header,
-                             size, "dead header");
+        err = pk_fail_short(suffix->ctx, name, chunk->header, size);
     }
     if (err == 0) {
         chunk->len = size - chunk->header;
@@ -80,9 +79,9 @@ int pk_suffix_open(struct pk_ctx *ctx, const struct pk_vfs *vfs,
         err = chunk_open(suffix, suffix->first + i, legacy, last, write, chunk);
         if (err == 0 && last) {
             if (chunk->len < control->chunk_end) {
-                err = pk_fail_number(ctx, NF_EC_SHORT_FILE, chunk->file.name,
-                                     chunk->header + control->chunk_end,
-                                     chunk->header + chunk->len, "length");
+                err = pk_fail_short(ctx, chunk->file.name,
+                                    chunk->header + control->chunk_end,
+                                    chunk->header + chunk->len);
             } else if (write && chunk->len > control->chunk_end) {
                 err = pk_file_truncate(&chunk->file,
                                        chunk->header + control->chunk_end);
@@ -135,8 +134,8 @@ int pk_suffix_extend(struct pk_suffix *suffix, uint64_t chunk_end)
 
     if (err == 0 && (size < last->header || size - last->header < chunk_end ||
                      chunk_end < last->len)) {
-        err = pk_fail_number(suffix->ctx, NF_EC_SHORT_FILE, last->file.name,
-                             last->header + chunk_end, size, "length");
+        err = pk_fail_short(suffix->ctx, last->file.name,
+                            last->header + chunk_end, size);
     }
     if (err == 0) {
         last->len = chunk_end;

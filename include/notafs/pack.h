@@ -333,14 +333,16 @@ struct pk_commit {
     const struct pk_digest *parents; /* ascending */
 };
 
-/* Errors: NF_EC_NO_COMMIT; NF_EC_COLLECTED: it was there once; NF_EC_INDEX.
- * Release with pk_commit_free (NULL is fine). */
+/* Errors: NF_EC_NO_COMMIT; NF_EC_COLLECTED: it was there once; NF_EC_INDEX,
+ * NF_EC_BRANCHES: an entry there, or a branch of this commit, is damaged.
+ * Release with pk_commit_free (NULL is fine). Cost: of a failure, all of the
+ * index. */
 NF_MUST_USE int pk_commit_find(struct pk_repo *repo,
                                const struct pk_digest *hash,
                                struct pk_commit **ret_commit);
 void pk_commit_free(struct pk_repo *repo, struct pk_commit *commit);
 
-/* The tree of a commit. Errors: NF_EC_NO_COMMIT. */
+/* The tree of a commit. Errors: as pk_commit_find; NF_EC_UNRESOLVED. */
 NF_MUST_USE int pk_commit_tree(struct pk_repo *repo,
                                const struct pk_digest *hash,
                                struct pk_tree **ret_tree);
@@ -349,7 +351,8 @@ NF_MUST_USE int pk_commit_tree(struct pk_repo *repo,
  * Write the tree and a commit of it. Not durable before pk_repo_flush. The
  * tree stays as it is, its memory is let go of.
  *
- * Errors: NF_EROFS, NF_EC_EMPTY_DIR, NF_EC_NO_COMMIT (a parent), NF_ENOSPC.
+ * Errors: NF_EROFS, NF_EC_EMPTY_DIR, NF_ENOSPC; of a parent as
+ *         pk_commit_find.
  */
 NF_MUST_USE int pk_commit_make(struct pk_tree *tree,
                                const struct pk_digest *parents,
@@ -369,8 +372,11 @@ NF_MUST_USE int pk_commit_resolve(struct pk_repo *repo, const char *text,
 /*
  * The commits that can be reached from some, each once, newest date first as
  * far as parents come after their children. commit lives until fn returns.
- * Parents that were collected are passed over, or told to gone, where not
- * NULL.
+ * Those that were collected, or cannot be read, are passed over, or told to
+ * gone, where not NULL.
+ *
+ * Errors: NF_EC_NO_COMMIT: one of from is not in the store. Those of class
+ *         NF_ECORRUPT: one could not be read; all others were shown.
  */
 typedef int (*pk_history_fn)(void *arg, const struct pk_commit *commit);
 NF_MUST_USE int pk_history(struct pk_repo *repo, const struct pk_digest *from,

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "pack/objects.h"
+#include "pack/locate.h"
 #include "pack/store/repo.h"
 
 static int branch_fail(struct pk_repo *repo, int err)
@@ -29,18 +29,14 @@ static int branch_write(struct pk_repo *repo, struct pk_slice name,
     struct pk_store *store = &repo->store;
     struct pk_digest old;
     bool had = pk_branches_find(&store->branches, name, &old);
-    uint64_t off;
-    uint8_t kind;
+    uint64_t off = 0;
     int err = pk_store_writable(store);
 
     if (err != 0) {
         return err;
     }
     if (hash != NULL) {
-        err = pk_object_find(store, hash, true, &off, &kind);
-        if (nf_err_class(err) == NF_ENOENT) {
-            err = branch_fail(repo, NF_EC_NO_COMMIT);
-        }
+        err = pk_locate_commit(store, hash, &off);
         if (err == 0) {
             err = pk_store_write_out(store);
         }

@@ -6,22 +6,16 @@
  */
 #include <string.h>
 
+#include "pack/locate.h"
 #include "pack/objects.h"
 #include "pack/store/repo.h"
 
 static int commit_find_at(struct pk_repo *repo, const struct pk_digest *hash,
-                          struct pk_commit_at *ret)
+                          uint64_t *ret_off, struct pk_commit_at *ret)
 {
-    uint64_t off;
-    uint8_t kind;
-    int err = pk_object_find(&repo->store, hash, true, &off, &kind);
+    int err = pk_locate_commit(&repo->store, hash, ret_off);
 
-    if (nf_err_class(err) == NF_ENOENT) {
-        return pk_fail(&repo->store.ctx,
-                       err == NF_EC_COLLECTED ? err : NF_EC_NO_COMMIT, "index",
-                       NF_NOWHERE, "commit");
-    }
-    return err == 0 ? pk_commit_read(&repo->store, off, ret) : err;
+    return err == 0 ? pk_commit_read(&repo->store, *ret_off, ret) : err;
 }
 
 /* The size of a commit's block follows from what is in it. */
@@ -36,7 +30,8 @@ int pk_commit_find(struct pk_repo *repo, const struct pk_digest *hash,
                    struct pk_commit **ret_commit)
 {
     struct pk_commit_at at;
-    int err = commit_find_at(repo, hash, &at);
+    uint64_t off = 0;
+    int err = commit_find_at(repo, hash, &off, &at);
 
     if (err == 0) {
         *ret_commit = at.commit;
@@ -57,7 +52,8 @@ int pk_commit_tree(struct pk_repo *repo, const struct pk_digest *hash,
     struct pk_place place = {.kind = PK_NODE};
     struct pk_node *node = NULL;
     struct pk_commit_at at;
-    int err = commit_find_at(repo, hash, &at);
+    uint64_t off = 0;
+    int err = commit_find_at(repo, hash, &off, &at);
 
     if (err != 0) {
         return err;
@@ -65,8 +61,8 @@ int pk_commit_tree(struct pk_repo *repo, const struct pk_digest *hash,
     place.off = at.root_off;
     pk_commit_release(&repo->store, &at);
     if (place.off == NF_NOWHERE) {
-        return pk_fail(&repo->store.ctx, NF_EC_UNRESOLVED, NULL, NF_NOWHERE,
-                       "root of a commit");
+        return pk_store_fail(&repo->store, NF_EC_UNRESOLVED, off,
+                             "root of a commit");
     }
     err = pk_place_node(repo, &place, &node);
     if (err == 0) {
@@ -93,16 +89,10 @@ static int commit_parents(struct pk_repo *repo, const struct pk_digest *given,
         hashes[j] = given[i];
     }
     for (size_t i = 0; i < n; i++) {
-        uint8_t kind;
         int err;
 
         addrs[i] = (struct pk_addr){.hash = hashes[i]};
-        err = pk_object_find(&repo->store, &hashes[i], true, &addrs[i].off,
-                             &kind);
-        if (nf_err_class(err) == NF_ENOENT) {
-            err = pk_fail(&repo->store.ctx, NF_EC_NO_COMMIT, NULL, NF_NOWHERE,
-                          "parent");
-        }
+        err = pk_locate_commit(&repo->store, &hashes[i], &addrs[i].off);
         if (err != 0) {
             return err;
         }

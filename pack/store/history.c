@@ -5,9 +5,14 @@
  * A parent is found where its child says that it is; the index is asked for
  * those at the beginning, for references by hash, and for parents that were
  * collected, as they may have been written again.
+ *
+ * A commit whose root is not there cannot be verified: it may have been
+ * collected with its tree, or be damaged. It is passed over like one that was
+ * collected, and told as damage.
  */
 #include <string.h>
 
+#include "pack/locate.h"
 #include "pack/objects.h"
 #include "pack/store/repo.h"
 
@@ -22,6 +27,7 @@ struct history {
     size_t met_cap;
     pk_commit_fn gone;
     void *arg;
+    struct nf_error_info first; /* that came from a damaged commit */
 };
 
 static size_t met_slot(const struct history *h, const struct pk_digest *hash)
@@ -137,30 +143,11 @@ static struct pk_commit_at heap_pop(struct history *h)
     return top;
 }
 
-/* Read a commit, at off unless that is not known or what is there is only the
- * remains of one. */
-static int history_read(struct history *h, const struct pk_digest *hash,
-                        uint64_t off, struct pk_commit_at *ret)
-{
-    struct pk_store *store = &h->repo->store;
-    struct pk_head head = {0};
-    uint8_t kind;
-    int err = off == NF_NOWHERE ? 0 : pk_object_head(store, off, &head);
-
-    if (err != 0) {
-        return err;
-    }
-    if (off == NF_NOWHERE ||
-        (head.kind == 'P' && store->lower.n_volumes == 0)) {
-        err = pk_object_find(store, hash, true, &off, &kind);
-    }
-    return err == 0 ? pk_commit_read(store, off, ret) : err;
-}
-
 /* A commit met for the first time waits for its turn. */
 static int history_meet(struct history *h, const struct pk_digest *hash,
-                        uint64_t off)
+                        uint64_t off, bool parent)
 {
+    struct pk_store *store = &h->repo->store;
     struct pk_commit_at commit;
     size_t slot;
     int err = 2 * (h->n_met + 1) > h->met_cap ? met_grow(h) : 0;
@@ -175,14 +162,22 @@ static int history_meet(struct history *h, const struct pk_digest *hash,
     h->met_used[slot] = 1;
     h->met[slot] = *hash;
     h->n_met++;
-    err = history_read(h, hash, off, &commit);
-    if (nf_err_class(err) == NF_ENOENT) {
+    err = pk_locate_parent(store, hash, off, &off);
+    if (err == 0) {
+        err = pk_commit_read(store, off, &commit);
+    }
+    if (nf_err_class(err) == NF_ECORRUPT && h->first.err == 0) {
+        h->first = store->ctx.err; /* told when all else has been shown */
+        h->first.err = err;
+    }
+    if (err == NF_EC_COLLECTED || nf_err_class(err) == NF_ECORRUPT ||
+        (parent && nf_err_class(err) == NF_ENOENT)) {
         return h->gone != NULL ? h->gone(h->arg, hash) : 0;
     }
     if (err == 0) {
         err = heap_push(h, &commit);
         if (err != 0) {
-            pk_commit_release(&h->repo->store, &commit);
+            pk_commit_release(store, &commit);
         }
     }
     return err;
@@ -195,14 +190,15 @@ int pk_history(struct pk_repo *repo, const struct pk_digest *from,
     int err = 0;
 
     for (size_t i = 0; i < n_from && err == 0; i++) {
-        err = history_meet(&h, &from[i], NF_NOWHERE);
+        err = history_meet(&h, &from[i], NF_NOWHERE, false);
     }
     while (err == 0 && h.n > 0) {
         struct pk_commit_at at = heap_pop(&h);
 
         err = fn(arg, at.commit);
         for (size_t i = 0; i < at.commit->n_parents && err == 0; i++) {
-            err = history_meet(&h, &at.commit->parents[i], at.parent_offs[i]);
+            err = history_meet(&h, &at.commit->parents[i], at.parent_offs[i],
+                               true);
         }
         pk_commit_release(&repo->store, &at);
     }
@@ -211,5 +207,9 @@ int pk_history(struct pk_repo *repo, const struct pk_digest *from,
     }
     nf_free(&repo->store.ctx.mem, h.heap, h.cap * sizeof(*h.heap));
     met_release(&h);
+    if (err == 0 && h.first.err != 0) {
+        repo->store.ctx.err = h.first;
+        err = h.first.err;
+    }
     return err;
 }

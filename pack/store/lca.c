@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "pack/locate.h"
 #include "pack/objects.h"
 
 enum {
@@ -154,32 +155,6 @@ static int lca_mark(struct lca *l, uint64_t off, uint32_t marks)
     return 0;
 }
 
-int pk_commit_locate(struct pk_repo *repo, const struct pk_digest *hash,
-                     uint64_t hint, uint64_t *ret_off)
-{
-    struct pk_store *store = &repo->store;
-    struct pk_head head;
-    uint8_t kind;
-    int err = 0;
-
-    if (hint != NF_NOWHERE) {
-        err = pk_object_head(store, hint, &head);
-        /* 'P' is what is left of a commit that was collected: it may be in a
-         * volume, or have been written again. */
-        if (err == 0 && (head.kind != 'P' || store->lower.n_volumes > 0)) {
-            *ret_off = hint;
-            return 0;
-        }
-    }
-    if (err == 0) {
-        err = pk_object_find(store, hash, true, ret_off, &kind);
-    }
-    return nf_err_class(err) == NF_ENOENT
-               ? pk_fail(&store->ctx, NF_EC_NO_COMMIT, NULL, NF_NOWHERE,
-                         "commit")
-               : err;
-}
-
 /* Hand marks on to the parents of the commit at off. */
 static int lca_hand_on(struct lca *l, uint64_t off, uint32_t marks)
 {
@@ -196,9 +171,9 @@ static int lca_hand_on(struct lca *l, uint64_t off, uint32_t marks)
     for (size_t i = 0; i < at.commit->n_parents && err == 0; i++) {
         uint64_t parent;
 
-        err = pk_commit_locate(l->repo, &at.commit->parents[i],
+        err = pk_locate_parent(&l->repo->store, &at.commit->parents[i],
                                at.parent_offs[i], &parent);
-        if (err == NF_EC_NO_COMMIT) {
+        if (nf_err_class(err) == NF_ENOENT) {
             l->cut = true;
             err = 0;
         } else if (err == 0) {
@@ -321,10 +296,10 @@ int pk_lca(struct pk_repo *repo, const struct pk_digest *a,
     struct pk_lcas lcas = {0};
     uint64_t off_a = 0;
     uint64_t off_b = 0;
-    int err = pk_commit_locate(repo, a, NF_NOWHERE, &off_a);
+    int err = pk_locate_commit(&repo->store, a, &off_a);
 
     if (err == 0) {
-        err = pk_commit_locate(repo, b, NF_NOWHERE, &off_b);
+        err = pk_locate_commit(&repo->store, b, &off_b);
     }
     if (err == 0) {
         err = pk_lcas_find(repo, (struct pk_offs){&off_a, 1},

@@ -23,10 +23,5 @@ NF_MUST_USE int pk_lcas_find(struct pk_repo *repo, struct pk_offs a,
                              struct pk_lcas *ret_lcas);
 void pk_lcas_deinit(struct pk_repo *repo, struct pk_lcas *lcas);
 
-/* Where a commit is: at hint if that is known (NF_NOWHERE: it is not), unless
- * what is there is only its remains. Errors: NF_EC_NO_COMMIT. */
-NF_MUST_USE int pk_commit_locate(struct pk_repo *repo,
-                                 const struct pk_digest *hash, uint64_t hint,
-                                 uint64_t *ret_off);
 
 #endif

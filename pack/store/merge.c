@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "pack/locate.h"
 #include "pack/objects.h"
 #include "pack/store/lca.h"
 
@@ -183,10 +184,10 @@ int pk_merge_base(struct pk_repo *repo, const struct pk_digest *a,
     struct pk_tree *tree = NULL;
     uint64_t off_a = 0;
     uint64_t off_b = 0;
-    int err = pk_commit_locate(repo, a, NF_NOWHERE, &off_a);
+    int err = pk_locate_commit(&repo->store, a, &off_a);
 
     if (err == 0) {
-        err = pk_commit_locate(repo, b, NF_NOWHERE, &off_b);
+        err = pk_locate_commit(&repo->store, b, &off_b);
     }
     if (err == 0) {
         err = base_search(&base, (struct pk_offs){&off_a, 1},

@@ -183,8 +183,7 @@ static int state_take(struct pk_receive *receive, const struct pk_buf *state)
         err = pk_file_size(&receive->offs.file, &size);
     }
     if (err == 0 && size / 8 < n) {
-        err = pk_fail_number(&store->ctx, NF_EC_SHORT_FILE,
-                             PK_RECEIVE_LIST_NAME, n * 8, size, "length");
+        err = pk_fail_short(&store->ctx, PK_RECEIVE_LIST_NAME, n * 8, size);
     }
     if (err == 0) {
         uint64_t base = receive->front.n_haves + receive->front.n_links;

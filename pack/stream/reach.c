@@ -19,6 +19,7 @@
 
 #include "notafs/platform/codec.h"
 #include "pack/inode.h"
+#include "pack/locate.h"
 #include "pack/stream/send.h"
 
 static void reach_seal(struct pk_send *send, uint64_t a, uint64_t b)
@@ -191,7 +192,6 @@ static int reach_root(struct pk_send *send)
     size_t i = send->n_roots++;
     struct pk_visit visit = {0, 0, 0, PK_VISIT_WANT};
     const struct pk_digest *hash;
-    uint8_t kind;
     int err;
 
     if (i == o->n_have + o->n_commits) {
@@ -199,12 +199,7 @@ static int reach_root(struct pk_send *send)
         return 1;
     }
     hash = i < o->n_have ? &o->have[i] : &o->commits[i - o->n_have];
-    err = pk_object_find(send->store, hash, true, &visit.off, &kind);
-    if (nf_err_class(err) == NF_ENOENT) {
-        err = pk_fail(&send->store->ctx,
-                      err == NF_EC_COLLECTED ? err : NF_EC_NO_COMMIT, NULL,
-                      NF_NOWHERE, "commit to send");
-    }
+    err = pk_locate_commit(send->store, hash, &visit.off);
     if (err != 0) {
         return err;
     }

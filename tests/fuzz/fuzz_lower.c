@@ -59,9 +59,15 @@ static void volume(struct pk_ctx *ctx, struct vfs_fault *files, uint64_t n,
         .end = fuzz_number(fuzz_u32(in), 1000) & PK_INT63_MAX,
         .mapping_end = fuzz_number(fuzz_u32(in), near / 24 * 24) & PK_INT63_MAX,
     };
+    const uint64_t len = control.mapping_end;
     struct pk_buf raw = pk_buf_of(&ctx->mem);
     char name[PK_VFS_NAME_MAX + 1];
 
+    if (len % 24 == 0 && len > 0 && len <= in->len && len % 5 != 0) {
+        const uint8_t *last = in->p + len - 24; /* as a good one has it */
+
+        control.end = nf_get_le64(last) + nf_get_le64(last + 16);
+    }
     pk_volume_control_encode(&control, &raw);
     fuzz_check(!raw.failed);
     pk_volume_name(name, n, "control");
