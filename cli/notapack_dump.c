@@ -27,7 +27,7 @@ struct dump {
     struct hashes heads;   /* of the branches, by name */
     struct hashes commits; /* that can be reached */
     struct hashes gone;
-    bool broken; /* a branch that leads nowhere has been told */
+    bool broken; /* something that is wrong has been told */
 };
 
 static int hashes_add(struct hashes *h, const struct pk_digest *hash)
@@ -58,6 +58,18 @@ static void hashes_sort(struct hashes *h)
     }
 }
 
+/* Tell what is wrong with the store, and go on with the rest; anything else is
+ * returned. */
+static int dump_go_on(struct dump *d, int err, const char *what)
+{
+    if (err != NF_EC_NO_COMMIT && nf_err_class(err) != NF_ECORRUPT) {
+        return err;
+    }
+    (void)np_complain(&d->store, err, what); /* it is told at the end, too */
+    d->broken = true;
+    return 0;
+}
+
 static int dump_branch(void *arg, struct pk_slice name,
                        const struct pk_digest *hash)
 {
@@ -65,13 +77,16 @@ static int dump_branch(void *arg, struct pk_slice name,
     struct pk_commit *commit = NULL;
     int err = pk_commit_find(d->store.repo, hash, &commit);
 
-    if (err == NF_EC_NO_COMMIT) { /* no index entry was ever taken out */
-        fprintf(stderr, "notapack: store.branches: branch ");
-        np_put_branch(stderr, name);
-        fprintf(stderr, " names a commit that the index does not have\n");
-        d->broken = true;
-    } else if (err != 0 && err != NF_EC_COLLECTED) {
-        return err;
+    if (err != 0 && err != NF_EC_COLLECTED) {
+        char what[128];
+        int fatal;
+
+        snprintf(what, sizeof(what), "branch %.*s", (int)name.len,
+                 (const char *)name.p);
+        fatal = dump_go_on(d, err, what);
+        if (fatal != 0) {
+            return fatal;
+        }
     }
     pk_commit_free(d->store.repo, commit);
     if (d->store.options->json) {
@@ -200,6 +215,9 @@ static int dump_history(struct dump *d)
     int err = pk_history(d->store.repo, d->heads.p, d->heads.n, dump_collect,
                          dump_gone, d);
 
+    if (err != 0) {
+        err = dump_go_on(d, err, "history");
+    }
     hashes_sort(&d->commits);
     for (size_t i = 0; i < d->commits.n && err == 0; i++) {
         err = dump_commit(d, &d->commits.p[i]);
@@ -221,6 +239,9 @@ static int dump_all(struct dump *d)
     lists = d->store.options->all ? &d->commits : &d->heads;
     for (size_t i = 0; i < lists->n && err == 0; i++) {
         err = dump_list(d, &lists->p[i]);
+        if (err != 0) {
+            err = dump_go_on(d, err, "list");
+        }
     }
     return err;
 }

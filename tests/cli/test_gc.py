@@ -186,6 +186,33 @@ def test_a_lower_layer_is_added():
     s.whole()
 
 
+def test_side_branch_without_its_tree():
+    """A collection takes the tree of a commit beside its target: irmin-pack
+    lists such a commit as gone, and so does dump, which says why."""
+    def s(*args, **how):
+        return pack("-s", "s", "--config", "kv64", *args, **how)
+
+    def script(text):
+        answers = s("script", stdin=text.encode())
+        return [line.split()[1] for line in answers.splitlines()
+                if line.startswith("commit ")]
+
+    one, _, three = script("setraw a/b 1\ncommit main 1 a m\n"
+                           "setraw a/b 2\ncommit main 2 a m\n"
+                           "setraw a/b 3\ncommit main 3 a m\n")
+    side, beside = script(
+        "checkout %s\nsplit\ncheckout %s\ncommit side 4 a m %s\n"
+        "setraw x 5\ncommit beside 5 a m\ngc %s\n" % (three, one, three, three))
+    lines = s("dump", status=1).splitlines()
+    assert "branch-unresolved side" in lines, lines
+    assert "unavailable " + side in lines, lines
+    assert any(line.startswith("commit " + three) for line in lines), lines
+    assert "list " + three in lines and "list " + beside not in lines, lines
+    assert re.search(r"branch side: reference to an object that is not there: "
+                     r"store\.\d\.suffix at \d+", pack.err), pack.err
+    log = s("log", "-b", "beside", status=1)
+    assert beside in log and "store.1.suffix at" in pack.err, (log, pack.err)
+
 def test_refusals():
     s = Store("s")
     s("gc", status=2)
