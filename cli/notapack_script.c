@@ -3,29 +3,52 @@
  * notapack script: the command scripts of the golden data, from standard
  * input, as the real irmin-pack was fed them. A line that fails answers
  * "error ..." and the script goes on. Contents come from the golden data's
- * generator, host/prng.h.
+ * generator, host/prng.h. As JSON each line answers an object, with its number
+ * as "line".
  */
+#include "cli/notapack_script.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/notapack.h"
 #include "host/prng.h"
 
 enum { MAX_WORDS = 512 };
 
 struct script {
-    struct np_store store;
+    struct np_store *store;
+    const struct np_script_how *how;
+    FILE *out;
     struct pk_tree *tree;
+    json_t *json;  /* the present line's answer, or NULL: as text */
+    unsigned told; /* parts of it that have been printed */
     bool has_head;
     struct pk_digest head;
-    int error; /* the present line's; 0: none, 1: told already */
-    const char *what;
+    bool closed;      /* the store could not be opened again */
+    const char *what; /* is wrong with the present line, if it is not the
+                         library that says so */
 };
 
 static int script_refuse(struct script *s, const char *what)
 {
     s->what = what;
     return NF_EINVAL;
+}
+
+static int script_number(struct script *s, const char *text, uint64_t *ret)
+{
+    return np_parse_number(text, ret) ? 0 : script_refuse(s, "not a number");
+}
+
+static void put_hash(struct script *s, const char *word,
+                     const struct pk_digest *hash)
+{
+    if (s->json != NULL) {
+        (void)json_object_set_new(s->json, word, np_json_hash(s->store, hash));
+        return;
+    }
+    fprintf(s->out, "%s%s ", s->told++ > 0 ? " " : "", word);
+    np_put_hash(s->out, s->store, hash);
 }
 
 /* ---------------------------------------------------------------- the tree */
@@ -39,7 +62,7 @@ static void script_take_tree(struct script *s, struct pk_tree *tree)
 static int script_empty(struct script *s)
 {
     struct pk_tree *tree;
-    int err = pk_tree_empty(s->store.repo, &tree);
+    int err = pk_tree_empty(s->store->repo, &tree);
 
     if (err == 0) {
         script_take_tree(s, tree);
@@ -51,7 +74,7 @@ static int script_empty(struct script *s)
 static int script_checkout(struct script *s, const struct pk_digest *hash)
 {
     struct pk_tree *tree;
-    int err = pk_commit_tree(s->store.repo, hash, &tree);
+    int err = pk_commit_tree(s->store->repo, hash, &tree);
 
     if (err == 0) {
         script_take_tree(s, tree);
@@ -61,38 +84,49 @@ static int script_checkout(struct script *s, const struct pk_digest *hash)
     return err;
 }
 
-static int do_set(struct script *s, char **words, const struct pk_slice *raw)
+static int script_set(struct script *s, const char *text, struct pk_slice data)
 {
     struct np_path path;
-    struct pk_slice data = {NULL, 0};
-    uint8_t *bytes = NULL;
     int err;
 
-    if (!np_path_parse(words[1], true, &path)) {
+    if (!np_path_parse(text, true, &path)) {
         return NF_ENOMEM;
     }
-    if (raw != NULL) {
-        data = *raw;
-    } else {
-        size_t len = strtoull(words[2], NULL, 10);
-        struct prng prng;
-
-        bytes = malloc(len + 8);
-        if (bytes == NULL) {
-            np_path_free(&path);
-            return NF_ENOMEM;
-        }
-        prng = prng_seed(strtoull(words[3], NULL, 10));
-        prng_bytes(&prng, len, bytes);
-        data = (struct pk_slice){bytes, len};
-    }
     err = pk_tree_set(s->tree, path.path, data);
-    free(bytes);
     np_path_free(&path);
     return err;
 }
 
-static int do_setraw(struct script *s, char *text, char **words)
+/* set PATH LEN SEED */
+static int do_set(struct script *s, char **words)
+{
+    uint64_t len = 0;
+    uint64_t seed = 0;
+    int err = script_number(s, words[2], &len);
+    struct prng prng;
+    uint8_t *bytes;
+
+    if (err == 0) {
+        err = script_number(s, words[3], &seed);
+    }
+    if (err == 0 && len > s->how->max_len) {
+        err = NF_EFBIG;
+    }
+    if (err != 0) {
+        return err;
+    }
+    bytes = malloc((size_t)len + 8);
+    if (bytes == NULL) {
+        return NF_ENOMEM;
+    }
+    prng = prng_seed(seed);
+    prng_bytes(&prng, (size_t)len, bytes);
+    err = script_set(s, words[1], (struct pk_slice){bytes, (size_t)len});
+    free(bytes);
+    return err;
+}
+
+static int do_setraw(struct script *s, const char *path, char *text)
 {
     struct pk_slice raw = {(const uint8_t *)"", 0};
 
@@ -100,7 +134,7 @@ static int do_setraw(struct script *s, char *text, char **words)
         raw.len = np_unpercent(text);
         raw.p = (const uint8_t *)text;
     }
-    return do_set(s, words, &raw);
+    return script_set(s, path, raw);
 }
 
 static int do_del(struct script *s, const char *text)
@@ -122,11 +156,30 @@ static int do_hash(struct script *s)
     int err = pk_tree_hash(s->tree, &hash);
 
     if (err == 0) {
-        printf("root ");
-        np_put_hash(stdout, &s->store, &hash);
-        putchar('\n');
+        put_hash(s, "root", &hash);
     }
     return err;
+}
+
+/* stat NULL: there is none. */
+static void put_found(struct script *s, const struct pk_stat *stat)
+{
+    if (s->json == NULL) {
+        s->told++;
+        if (stat == NULL) {
+            fprintf(s->out, "none");
+            return;
+        }
+        fprintf(s->out, "found %llu ", (unsigned long long)stat->length);
+        np_put_hash(s->out, s->store, &stat->hash);
+        return;
+    }
+    (void)json_object_set_new(s->json, "found", json_boolean(stat != NULL));
+    if (stat != NULL) {
+        (void)json_object_set_new(s->json, "length",
+                                  json_integer((json_int_t)stat->length));
+        put_hash(s, "hash", &stat->hash);
+    }
 }
 
 static int do_find(struct script *s, const char *text)
@@ -139,16 +192,33 @@ static int do_find(struct script *s, const char *text)
         return NF_ENOMEM;
     }
     err = pk_tree_stat(s->tree, path.path, &stat);
+    np_path_free(&path);
     if (err == NF_ENOENT || (err == 0 && stat.kind != PK_CONTENTS)) {
-        printf("none\n");
+        put_found(s, NULL);
         err = 0;
     } else if (err == 0) {
-        printf("found %llu ", (unsigned long long)stat.length);
-        np_put_hash(stdout, &s->store, &stat.hash);
-        putchar('\n');
+        put_found(s, &stat);
     }
-    np_path_free(&path);
     return err;
+}
+
+static void put_entry(const struct script *s, json_t *list,
+                      const struct pk_entry *entry)
+{
+    const char *kind = entry->kind == PK_NODE ? "node" : "contents";
+
+    if (list != NULL) {
+        (void)json_array_append_new(
+            list, json_pack("{s:o,s:s,s:o}", "name", np_json_bytes(entry->step),
+                            "kind", kind, "hash",
+                            np_json_hash(s->store, &entry->hash)));
+        return;
+    }
+    fprintf(s->out, "  ");
+    np_put_percent(s->out, entry->step);
+    fprintf(s->out, " %s ", kind);
+    np_put_hash(s->out, s->store, &entry->hash);
+    putc('\n', s->out);
 }
 
 static int do_list(struct script *s, const char *text)
@@ -157,9 +227,13 @@ static int do_list(struct script *s, const char *text)
     struct pk_list *list = NULL;
     struct pk_entry entry;
     struct np_path path;
+    json_t *entries = s->json == NULL ? NULL : json_array();
     unsigned long long n = 0;
     int err;
 
+    if (entries != NULL) {
+        (void)json_object_set_new(s->json, "entries", entries);
+    }
     if (!np_path_parse(text == NULL ? "" : text, true, &path)) {
         return NF_ENOMEM;
     }
@@ -167,21 +241,17 @@ static int do_list(struct script *s, const char *text)
                        &list);
     np_path_free(&path);
     if (err == NF_ENOENT || err == NF_ENOTDIR) {
-        printf("listed 0\n");
-        return 0;
+        err = 0; /* nothing is listed */
     }
-    while (err == 0 && (err = pk_list_next(list, &entry)) > 0) {
-        printf("  ");
-        np_put_percent(stdout, entry.step);
-        printf(entry.kind == PK_NODE ? " node " : " contents ");
-        np_put_hash(stdout, &s->store, &entry.hash);
-        putchar('\n');
+    while (list != NULL && err == 0 && (err = pk_list_next(list, &entry)) > 0) {
+        put_entry(s, entries, &entry);
         n++;
         err = 0;
     }
     pk_list_close(list);
-    if (err == 0) {
-        printf("listed %llu\n", n);
+    if (err == 0 && entries == NULL) {
+        fprintf(s->out, "listed %llu", n);
+        s->told++;
     }
     return err;
 }
@@ -201,7 +271,7 @@ static struct pk_slice script_text(char *word)
 static int script_hash(struct script *s, const char *text,
                        struct pk_digest *ret)
 {
-    return np_hash_parse(&s->store, text, ret) ? 0 : NF_EC_NO_COMMIT;
+    return np_hash_parse(s->store, text, ret) ? 0 : NF_EC_NO_COMMIT;
 }
 
 /* The hash of a commit that is there. */
@@ -212,9 +282,9 @@ static int script_commit(struct script *s, const char *text,
     int err = script_hash(s, text, ret);
 
     if (err == 0) {
-        err = pk_commit_find(s->store.repo, ret, &commit);
+        err = pk_commit_find(s->store->repo, ret, &commit);
     }
-    pk_commit_free(s->store.repo, commit);
+    pk_commit_free(s->store->repo, commit);
     return err;
 }
 
@@ -237,7 +307,9 @@ static int do_commit(struct script *s, char **words, int n)
     if (n == 5 && s->has_head) {
         parents[n_parents++] = s->head;
     }
-    info.date = strtoll(words[2], NULL, 10);
+    if (err == 0 && !np_parse_date(words[2], &info.date)) {
+        err = script_refuse(s, "not a date");
+    }
     info.author = script_text(words[3]);
     info.message = script_text(words[4]);
     if (err == 0) {
@@ -247,17 +319,14 @@ static int do_commit(struct script *s, char **words, int n)
         err = pk_tree_hash(s->tree, &root);
     }
     if (err == 0 && strcmp(words[1], "-") != 0) {
-        err = pk_branch_set(s->store.repo, script_text(words[1]), &hash);
+        err = pk_branch_set(s->store->repo, script_text(words[1]), &hash);
     }
     if (err == 0) {
         err = script_checkout(s, &hash);
     }
     if (err == 0) {
-        printf("commit ");
-        np_put_hash(stdout, &s->store, &hash);
-        printf(" root ");
-        np_put_hash(stdout, &s->store, &root);
-        putchar('\n');
+        put_hash(s, "commit", &hash);
+        put_hash(s, "root", &root);
     }
     return err;
 }
@@ -273,15 +342,13 @@ static int do_checkout(struct script *s, const char *text)
 static int do_checkout_branch(struct script *s, char *name)
 {
     struct pk_digest hash;
-    int err = pk_branch_get(s->store.repo, script_text(name), &hash);
+    int err = pk_branch_get(s->store->repo, script_text(name), &hash);
 
     if (err == 0) {
         err = script_checkout(s, &hash);
     }
     if (err == 0) {
-        printf("head ");
-        np_put_hash(stdout, &s->store, &hash);
-        putchar('\n');
+        put_hash(s, "head", &hash);
     }
     return err;
 }
@@ -291,7 +358,7 @@ static int do_setbranch(struct script *s, char *name, const char *text)
     struct pk_digest hash;
     int err = script_commit(s, text, &hash);
 
-    return err == 0 ? pk_branch_set(s->store.repo, script_text(name), &hash)
+    return err == 0 ? pk_branch_set(s->store->repo, script_text(name), &hash)
                     : err;
 }
 
@@ -305,17 +372,18 @@ static int do_gc(struct script *s, const char *text)
     int err = script_hash(s, text, &hash);
 
     if (err == 0) {
-        err = pk_gc_start(s->store.repo, &options);
+        err = pk_gc_start(s->store->repo, &options);
     }
     while (err == 0 &&
-           (err = pk_gc_step(s->store.repo, PK_GC_MIN_BUDGET)) > 0) {
+           (err = pk_gc_step(s->store->repo, PK_GC_MIN_BUDGET)) > 0) {
         err = 0;
     }
     if (err == 0) {
-        err = pk_gc_finish(s->store.repo, NULL);
+        err = pk_gc_finish(s->store->repo, NULL);
     }
-    if (err == 0) {
-        printf("gc ok\n");
+    if (err == 0 && s->json == NULL) {
+        fprintf(s->out, "gc ok");
+        s->told++;
     }
     return err;
 }
@@ -393,20 +461,17 @@ static int keep_restore(struct script *s, const struct kept *k)
 
 static int do_reopen(struct script *s)
 {
-    const struct np_options *options = s->store.options;
-    struct kept kept = {.repo = s->store.repo, .tree = s->tree};
+    struct kept kept = {.repo = s->store->repo, .tree = s->tree};
     int err = 0;
 
     if (!s->has_head) {
         err = pk_tree_walk(s->tree, 0, keep_file, &kept);
     }
     script_take_tree(s, NULL);
-    if (np_store_close(&s->store) != 0 ||
-        np_store_open(&s->store, options, PK_OPEN_WRITE) != 0) {
-        fprintf(stderr, "notapack: the store cannot be opened again\n");
-        exit(NP_FAILED);
-    }
-    if (s->has_head) {
+    if (s->how->reopen(s->store) != 0) {
+        s->closed = true;
+        err = script_refuse(s, "the store cannot be opened again");
+    } else if (s->has_head) {
         err = script_checkout(s, &s->head);
     } else if (err == 0) {
         err = script_empty(s);
@@ -429,10 +494,10 @@ static int script_run(struct script *s, char **words, int n)
     const char *w = words[0];
 
     if (strcmp(w, "set") == 0 && n == 4) {
-        return do_set(s, words, NULL);
+        return do_set(s, words);
     }
     if (strcmp(w, "setraw") == 0 && (n == 2 || n == 3)) {
-        return do_setraw(s, n == 3 ? words[2] : NULL, words);
+        return do_setraw(s, words[1], n == 3 ? words[2] : NULL);
     }
     if (strcmp(w, "del") == 0 && n == 2) {
         return do_del(s, words[1]);
@@ -453,7 +518,7 @@ static int script_run(struct script *s, char **words, int n)
         return do_setbranch(s, words[1], words[2]);
     }
     if (strcmp(w, "rmbranch") == 0 && n == 2) {
-        return pk_branch_remove(s->store.repo, script_text(words[1]));
+        return pk_branch_remove(s->store->repo, script_text(words[1]));
     }
     if (strcmp(w, "hash") == 0 && n == 1) {
         return do_hash(s);
@@ -465,29 +530,51 @@ static int script_run(struct script *s, char **words, int n)
         return do_list(s, n == 2 ? words[1] : NULL);
     }
     if (strcmp(w, "flush") == 0 && n == 1) {
-        return pk_repo_flush(s->store.repo);
+        return pk_repo_flush(s->store->repo);
     }
     if (strcmp(w, "reopen") == 0 && n == 1) {
         return do_reopen(s);
     }
     if (strcmp(w, "split") == 0 && n == 1) {
-        return pk_repo_split(s->store.repo);
+        return pk_repo_split(s->store->repo);
     }
     if (strcmp(w, "gc") == 0 && n == 2) {
         return do_gc(s, words[1]);
     }
     if (strcmp(w, "addvolume") == 0 && n == 1) {
-        return pk_repo_add_volume(s->store.repo);
+        return pk_repo_add_volume(s->store->repo);
     }
     return script_refuse(s, "unknown command");
 }
 
-static void script_line(struct script *s, char *line)
+/* How a line ended: text, or what the JSON object lacks. */
+static void script_answer(struct script *s, int err)
+{
+    const char *what = s->what != NULL ? s->what : nf_strerror(err);
+
+    if (s->json == NULL) {
+        if (err != 0) {
+            fprintf(s->out, "%serror %s\n", s->told > 0 ? "\n" : "", what);
+        } else if (s->told > 0) {
+            putc('\n', s->out);
+        }
+        return;
+    }
+    (void)json_object_set_new(s->json, "ok", json_boolean(err == 0));
+    if (err != 0) {
+        (void)json_object_set_new(s->json, "error", json_string(what));
+    }
+    (void)json_dumpf(s->json, s->out, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    putc('\n', s->out);
+    json_decref(s->json);
+    s->json = NULL;
+}
+
+static void script_line(struct script *s, uint64_t number, char *line)
 {
     char *words[MAX_WORDS];
     char *rest = line;
     int n = 0;
-    int err;
 
     line[strcspn(line, "\n")] = '\0';
     if (line[0] == '\0' || line[0] == '#') {
@@ -497,42 +584,64 @@ static void script_line(struct script *s, char *line)
         words[n] = strsep(&rest, " ");
     }
     s->what = NULL;
-    err = rest != NULL ? script_refuse(s, "too many words")
-                       : script_run(s, words, n);
-    if (err != 0) {
-        printf("error %s\n", s->what != NULL ? s->what : nf_strerror(err));
+    s->told = 0;
+    if (s->store->options->json) {
+        s->json = json_pack("{s:I,s:o}", "line", (json_int_t)number, "command",
+                            np_json_bytes((struct pk_slice){
+                                (const uint8_t *)words[0], strlen(words[0])}));
     }
+    script_answer(s, rest != NULL ? script_refuse(s, "too many words")
+                                  : script_run(s, words, n));
+}
+
+int np_script_lines(struct np_store *store, const struct np_script_how *how,
+                    FILE *in, FILE *out)
+{
+    struct script s = {.store = store, .how = how, .out = out};
+    uint64_t number = 0;
+    char *line = NULL;
+    size_t cap = 0;
+    int err = script_empty(&s);
+
+    if (err != 0) {
+        err = np_complain(store, err, "script");
+    }
+    while (err == 0 && !s.closed && getline(&line, &cap, in) >= 0) {
+        script_line(&s, ++number, line);
+    }
+    free(line);
+    pk_tree_free(s.tree);
+    return s.closed ? NP_FAILED : err;
+}
+
+static int script_reopen(struct np_store *store)
+{
+    const struct np_options *options = store->options;
+
+    return np_store_close(store) == 0
+               ? np_store_open(store, options, PK_OPEN_WRITE)
+               : NP_FAILED;
 }
 
 int np_script(const struct np_options *options, int n_words, char **words)
 {
-    struct script s = {0};
-    char *line = NULL;
-    size_t cap = 0;
-    int err;
+    const struct np_script_how how = {script_reopen, INT32_MAX};
+    struct np_store store;
+    int err = np_store_open(&store, options, PK_OPEN_WRITE | PK_OPEN_CREATE);
 
     (void)n_words;
     (void)words;
-    if (options->json) {
-        fprintf(stderr, "notapack: the answers of script are text\n");
-        return NP_USAGE;
-    }
-    err = np_store_open(&s.store, options, PK_OPEN_WRITE | PK_OPEN_CREATE);
     if (err != 0) {
         return err;
     }
-    err = script_empty(&s);
-    if (err != 0) {
-        err = np_complain(&s.store, err, "script");
-    }
-    while (err == 0 && getline(&line, &cap, stdin) >= 0) {
-        script_line(&s, line);
-    }
-    free(line);
-    pk_tree_free(s.tree);
-    if (np_store_close(&s.store) != 0) {
+    err = np_script_lines(&store, &how, stdin, stdout);
+    if (store.repo == NULL || np_store_close(&store) != 0 || err != 0) {
         return NP_FAILED;
     }
-    printf("closed\n");
-    return err;
+    if (options->json) {
+        np_json_line(json_pack("{s:b}", "closed", true));
+    } else {
+        printf("closed\n");
+    }
+    return 0;
 }

@@ -272,7 +272,22 @@ def test_json_of_every_command():
     same(pack("replay", "s", "t", "--json", "--config", "kv32") != "", True)
     same(on("t").json("init", "--config", "kv32")["config"], "kv32")
     same(on("t")("dump"), s("dump"))
-    s("script", "--json", status=2)
+    lines = [json.loads(line) for line in s(
+        "script", "--json", stdin=b"# none\nsetraw x/y 12\nlist x\n"
+        b"find x/y\nfind z\nhash\ncommit new 1 a m\ncheckout-branch new\n"
+        b"set z 1x 1\ngc 00\n").splitlines()]
+    same([line.get("line") for line in lines], [*range(2, 11), None])
+    same([line.get("ok", True) for line in lines], [True] * 7 + [False] * 2
+         + [True])
+    answers = {line.get("command"): line for line in lines}
+    same([(e["name"], e["kind"]) for e in answers["list"]["entries"]],
+         [("y", "contents")])
+    same([lines[2]["found"], lines[2]["length"], lines[3]["found"]],
+         [True, 2, False])
+    same(answers["hash"]["root"], answers["commit"]["root"])
+    same(answers["checkout-branch"]["head"], head(s, "new"))
+    same(answers["set"]["error"], "not a number")
+    same(lines[-1], {"closed": True})
 
 
 # ---------------------------------------------------------- help, messages
