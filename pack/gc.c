@@ -12,8 +12,7 @@
  * open for writing sees to all three (layout.c).
  *
  * What goes to a volume stands behind what is there, where nobody looks before
- * the volume's control says so. The scratch file of the work list is the
- * prefix-to-be: it is needed up to the moment when that is written.
+ * the volume's control says so. Nothing else is written: no scratch files.
  */
 #include "pack/gc.h"
 
@@ -139,14 +138,14 @@ static int gc_alloc(struct pk_gc *gc, size_t mem_len)
         gc->volume.page == NULL) {
         return pk_fail_mem(&gc->store->ctx);
     }
-    return pk_gc_queue_open(&gc->store->ctx, &gc->io,
+    return pk_gc_queue_open(&gc->store->ctx,
                             (size_t)nf_max_u64(mem_len, GC_MIN_MEM_LEN),
                             pk_store_end(gc->store), &gc->queue);
 }
 
 /* -------------------------------------------------------------------- files */
 
-/* The files of the new prefix, empty. The first serves as scratch file. */
+/* The files of the new prefix, empty. */
 static int gc_open_prefix(struct pk_gc *gc)
 {
     struct pk_store *store = gc->store;
@@ -370,23 +369,27 @@ static int gc_next_pass(struct pk_gc *gc)
     return 0;
 }
 
+/* A dry run writes the ranges down only if it has to look at them again. */
+static int gc_write_down(struct pk_gc *gc)
+{
+    int err = (gc->store->flags & PK_OPEN_WRITE) == 0
+                  ? pk_fail(&gc->store->ctx, NF_EROFS, NULL, NF_NOWHERE,
+                            "more is live than memory holds; a mapping")
+                  : gc_open_prefix(gc);
+
+    if (err == 0) {
+        pk_gc_mark_begin(gc);
+    }
+    return err;
+}
+
 static int gc_mark_unit(struct pk_gc *gc)
 {
     int err;
 
-    if (pk_gc_queue_busy(&gc->queue)) {
-        if (gc->dry_run && gc->prefix.data.handle == NULL) {
-            /* The store is too large to be marked in memory alone. */
-            err = (gc->store->flags & PK_OPEN_WRITE) == 0
-                      ? pk_fail(&gc->store->ctx, NF_EROFS, NULL, NF_NOWHERE,
-                                "scratch file")
-                      : gc_open_prefix(gc);
-            if (err != 0) {
-                return err;
-            }
-        }
-        gc->block_len = 0; /* its memory is lent */
-        return pk_gc_queue_work(&gc->queue, &gc->prefix.data, gc->block);
+    if (gc->dry_run && gc->queue.far.floor > 0 &&
+        gc->prefix.mapping.handle == NULL) {
+        return gc_write_down(gc);
     }
     err = pk_gc_mark(gc);
     if (err == 0) {
@@ -405,14 +408,8 @@ static int gc_reverse_unit(struct pk_gc *gc, uint64_t len)
     if (err != 0) {
         return err < 0 ? err : 0;
     }
-    if (gc->pass == PK_PASS_PREFIX) {
-        err = pk_file_truncate(&gc->prefix.data, 0); /* scratch till now */
-    }
-    if (err == 0) {
-        err = pk_gc_out_begin_copy(gc);
-    }
     gc->state = PK_STATE_COPY;
-    return err;
+    return pk_gc_out_begin_copy(gc);
 }
 
 /* As much as fits in len bytes, which is at least PK_GC_UNIT_LEN. */
@@ -424,6 +421,7 @@ static int gc_unit(struct pk_gc *gc, uint64_t len)
     case PK_STATE_SEED:
         return gc_seed(gc, len);
     case PK_STATE_ROOTS:
+    case PK_STATE_AGAIN:
     case PK_STATE_MARK:
         return gc_mark_unit(gc);
     case PK_STATE_REVERSE:
@@ -446,10 +444,8 @@ static uint64_t gc_mem(const struct pk_gc *gc)
     const struct pk_gc_queue *queue = &gc->queue;
 
     return sizeof(*gc) + PK_GC_BLOCK_LEN + gc->copy_len +
-           2 * (uint64_t)PK_GC_PAGE_LEN + queue->bits_len +
-           queue->cap_pending * sizeof(uint64_t) +
-           queue->cap_runs * sizeof(*queue->runs) +
-           (gc->n_keep + gc->cap_parents + gc->late.n_slots +
+           2 * (uint64_t)PK_GC_PAGE_LEN + queue->bits_len + queue->far.len +
+           (queue->far.cap_news + gc->n_keep + gc->late.n_slots +
             gc->prefix.samples.n + gc->volume.samples.n) *
                sizeof(uint64_t);
 }
@@ -514,6 +510,7 @@ static void gc_progress(const struct pk_gc *gc, struct pk_gc_stats *stats)
     switch (gc->state) {
     case PK_STATE_SEED:
     case PK_STATE_ROOTS:
+    case PK_STATE_AGAIN:
     case PK_STATE_MARK:
         stats->phase = archive ? PK_GC_MARK_ARCHIVE : PK_GC_MARK;
         stats->total =
@@ -577,7 +574,6 @@ static void gc_free(struct pk_gc *gc)
     nf_free(mem, gc->block, PK_GC_BLOCK_LEN);
     nf_free(mem, gc->buf, gc->copy_len);
     nf_free(mem, gc->keep, gc->n_keep * sizeof(uint64_t));
-    nf_free(mem, gc->parents, gc->cap_parents * sizeof(uint64_t));
     nf_free(mem, gc, sizeof(*gc));
     store->gc = NULL;
 }

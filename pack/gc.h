@@ -18,11 +18,11 @@
 #include "pack/manager.h"
 
 enum {
-    PK_GC_BLOCK_LEN = 4096, /* of objects, and of the work list, at a time */
+    PK_GC_BLOCK_LEN = 4096, /* of objects at a time */
     PK_GC_COPY_LEN = 65536,
     PK_GC_PAGE_RECORDS = 128, /* of a mapping, at a time */
     PK_GC_PAGE_LEN = PK_GC_PAGE_RECORDS * PK_MAPPING_RECORD_LEN,
-    PK_GC_MAX_COMMITS = 1 << 18,    /* to keep, and parents of these */
+    PK_GC_MAX_COMMITS = 1 << 18,    /* to keep */
     PK_GC_MAX_LATE = (1 << 18) - 1, /* references ahead, in a pass */
 };
 
@@ -32,66 +32,63 @@ struct pk_gc_io {
     uint64_t written;
 };
 
-/* ------------------------------------------------------------- gc_queue.c */
+/* --------------------------------------------------------------- gc_far.c */
 
-/* Offsets in a file of offsets, 8 bytes each, descending. */
-struct pk_gc_run {
-    uint64_t pos;  /* of the first that is left, in offsets */
-    uint64_t end;  /* behind the last */
-    uint64_t next; /* the offset at pos */
+/* Offsets, the largest first, each once. */
+struct pk_gc_far {
+    struct pk_ctx *ctx;
+    uint64_t *news; /* not yet among the others */
+    size_t n_news;
+    size_t cap_news;
+    uint8_t *buf; /* distances, varints, in [at, len) */
+    size_t len;
+    size_t at;
+    uint64_t from;  /* what the first distance counts from; all are below */
+    uint64_t floor; /* what was or will be pushed below that is dropped */
 };
+
+/* A set for offsets below top that takes mem_len bytes, or less. */
+NF_MUST_USE int pk_gc_far_open(struct pk_ctx *ctx, size_t mem_len, uint64_t top,
+                               struct pk_gc_far *far);
+void pk_gc_far_close(struct pk_gc_far *far);
+
+/* Empty it, for offsets below top again. */
+void pk_gc_far_reset(struct pk_gc_far *far, uint64_t top);
+
+/* off is below the one popped last. */
+void pk_gc_far_push(struct pk_gc_far *far, uint64_t off);
+
+/* The largest, if it is not below low. */
+bool pk_gc_far_pop(struct pk_gc_far *far, uint64_t low, uint64_t *ret_off);
+
+/* ------------------------------------------------------------- gc_queue.c */
 
 /*
  * Offsets to visit, the largest first, each once. Offsets may be pushed as
  * long as they are below the one popped last.
- *
- * A window of offsets is a bitmap. What is pushed below it waits in pending
- * and, when that is full, as a sorted run in a scratch file.
  */
 struct pk_gc_queue {
     struct pk_ctx *ctx;
-    struct pk_gc_io *io;
-    uint8_t *bits;
-    size_t bits_len;   /* a multiple of 8 */
-    uint64_t base;     /* bit 0; the window is [base, base + 8 * bits_len) */
-    uint64_t at;       /* what is at or above has been popped */
-    uint64_t *pending; /* offsets below base */
-    size_t n_pending;
-    size_t cap_pending;
-    bool spilling;  /* pending is sorted and goes to the scratch file */
-    size_t spilled; /* so many of it have */
-    struct pk_gc_run *runs;
-    size_t n_runs;
-    size_t cap_runs;
-    size_t max_runs;
-    size_t loaded;   /* runs whose part of the window is in the bitmap */
-    uint64_t n_file; /* offsets in the scratch file */
+    uint8_t *bits;        /* a window */
+    size_t bits_len;      /* a multiple of 8 */
+    uint64_t base;        /* bit 0; the window is [base, base + 8 * bits_len) */
+    uint64_t at;          /* what is at or above has been popped */
+    struct pk_gc_far far; /* what is below base */
 };
 
 /* A queue for offsets below top that takes about mem_len bytes, or less. */
-NF_MUST_USE int pk_gc_queue_open(struct pk_ctx *ctx, struct pk_gc_io *io,
-                                 size_t mem_len, uint64_t top,
-                                 struct pk_gc_queue *queue);
+NF_MUST_USE int pk_gc_queue_open(struct pk_ctx *ctx, size_t mem_len,
+                                 uint64_t top, struct pk_gc_queue *queue);
 void pk_gc_queue_close(struct pk_gc_queue *queue);
 
 /* Empty it, for offsets below top again. */
 void pk_gc_queue_reset(struct pk_gc_queue *queue, uint64_t top);
 
-/* off is below the one popped last; the queue is not busy. */
+/* off is below the one popped last. */
 void pk_gc_queue_push(struct pk_gc_queue *queue, uint64_t off);
 
-/* 1: *ret_off; 0: empty, or busy. */
-int pk_gc_queue_pop(struct pk_gc_queue *queue, uint64_t *ret_off);
-
-/* Has it to read or write the scratch file before it goes on? */
-static inline bool pk_gc_queue_busy(const struct pk_gc_queue *queue)
-{
-    return queue->spilling || queue->loaded < queue->n_runs;
-}
-
-/* A part of that: at most PK_GC_BLOCK_LEN bytes, through buf. */
-NF_MUST_USE int pk_gc_queue_work(struct pk_gc_queue *queue,
-                                 struct pk_file *scratch, uint8_t *buf);
+/* False: nothing is left, at or above the floor of far. */
+bool pk_gc_queue_pop(struct pk_gc_queue *queue, uint64_t *ret_off);
 
 /* --------------------------------------------------------------- gc_out.c */
 
@@ -111,6 +108,7 @@ struct pk_gc_out {
     uint64_t reverse;             /* records from each end that are done */
     uint64_t copied;              /* records done */
     uint64_t piece;               /* bytes done of the one being copied */
+    uint64_t walk; /* in it, the entry whose kind is looked at next */
     uint64_t poff;
     struct pk_samples samples; /* of all records */
 };
@@ -130,6 +128,15 @@ struct pk_gc_scan {
     uint64_t left; /* bindings, children or parents to come */
 };
 
+/* Another look at what was taken, for references that the queue dropped. */
+struct pk_gc_again {
+    bool active;
+    uint64_t limit; /* those below it are wanted */
+    uint64_t next;  /* record to be looked at next */
+    uint64_t pos;   /* in the present one, of the entry that is next */
+    uint64_t end;
+};
+
 enum pk_gc_pass {
     PK_PASS_ARCHIVE,
     PK_PASS_PREFIX,
@@ -138,6 +145,7 @@ enum pk_gc_pass {
 enum pk_gc_state {
     PK_STATE_SEED,    /* copy the old prefix into a fresh volume */
     PK_STATE_ROOTS,   /* push the roots */
+    PK_STATE_AGAIN,   /* look at what was taken for more references */
     PK_STATE_MARK,    /* visit */
     PK_STATE_REVERSE, /* turn the mapping around */
     PK_STATE_COPY,    /* copy what it maps */
@@ -166,13 +174,12 @@ struct pk_gc {
     uint64_t generation;
     uint64_t *keep; /* offsets of the commits to keep, ascending */
     size_t n_keep;
-    uint64_t *parents; /* those of kept commits that are not kept */
-    size_t n_parents;
-    size_t cap_parents;
     struct pk_seen late; /* what entries of old refer to ahead of them */
     bool late_new;       /* there is more than when the pass began */
+    bool ahead;          /* something was visited that stays where it is */
     size_t n_roots;      /* pushed */
     struct pk_gc_queue queue;
+    struct pk_gc_again again;
     struct pk_gc_scan scan;
     uint64_t lowest; /* start of the entry visited last */
     uint8_t *block;  /* PK_GC_BLOCK_LEN bytes of objects */
@@ -241,8 +248,16 @@ void pk_gc_mark_begin(struct pk_gc *gc);
 
 /* ------------------------------------------------------------ gc_out.c */
 
-/* Take [off, end), which ends at or below all that was taken before. */
-NF_MUST_USE int pk_gc_out_take(struct pk_gc *gc, uint64_t off, uint64_t end);
+/* Take [off, end), which ends at or below all that was taken before. patch: it
+ * is a commit whose kind changes in the copy. */
+NF_MUST_USE int pk_gc_out_take(struct pk_gc *gc, uint64_t off, uint64_t end,
+                               bool patch);
+
+/* Range i of those taken, largest first. 1: *ret; 0: there is none. After
+ * pk_gc_out_sync only, and before anything else uses gc->buf. */
+NF_MUST_USE int pk_gc_out_range(struct pk_gc *gc, uint64_t i,
+                                struct pk_range_record *ret);
+NF_MUST_USE int pk_gc_out_sync(struct pk_gc *gc);
 
 /* Forget what was taken. */
 void pk_gc_out_restart(struct pk_gc_out *out);

@@ -11,6 +11,12 @@
  * are. What it says is not verified but in its form; references that do not
  * fit are corruption, and a collection of a corrupted store gives up.
  *
+ * If there are more references than the work list remembers, then the lowest
+ * are not. When the pass has come to where that begins, all that it has taken
+ * stands in the mapping: it looks at that once more, and at the roots, for
+ * references to what is below, and goes on. That can happen more than once,
+ * and each time takes it further down by as much as memory holds.
+ *
  * References point to smaller offsets. Entries of V1 may break that rule: what
  * they refer to ahead of them is set down, and when the pass has come to its
  * end it begins again, with these among its roots.
@@ -96,60 +102,20 @@ bool pk_gc_keeps(const struct pk_gc *gc, uint64_t off)
     return lo < gc->n_keep && gc->keep[lo] == off;
 }
 
-/* Ascending, each once. */
-static void parents_tidy(struct pk_gc *gc)
+/* Is the commit at off, a parent of one that is kept, not there any more? Of a
+ * reference to its entry nothing depends, so that this is no corruption. */
+static int mark_is_gone(struct pk_gc *gc, uint64_t off, bool *ret)
 {
-    size_t n = 0;
+    uint8_t byte;
+    size_t got;
+    int err = 0;
 
-    pk_gc_sort(gc->parents, gc->n_parents);
-    for (size_t i = 0; i < gc->n_parents; i++) {
-        if (n == 0 || gc->parents[n - 1] != gc->parents[i]) {
-            gc->parents[n++] = gc->parents[i];
-        }
+    if (gc->pass == PK_PASS_PREFIX && !pk_gc_keeps(gc, off)) {
+        err = pk_store_read(gc->store, off, &byte, 1, &got);
+        gc->io.read++;
     }
-    gc->n_parents = n;
-}
-
-/* They are as many as there is room for. */
-static int parents_grow(struct pk_gc *gc)
-{
-    struct pk_ctx *ctx = &gc->store->ctx;
-    size_t cap = gc->cap_parents == 0 ? 16 : gc->cap_parents * 2;
-    uint64_t *parents;
-
-    parents_tidy(gc);
-    if (gc->n_parents < gc->cap_parents / 2) {
-        return 0;
-    }
-    if (cap > PK_GC_MAX_COMMITS) {
-        return pk_fail_number(ctx, NF_ERANGE, NULL, PK_GC_MAX_COMMITS, cap,
-                              "parents of the commits to keep");
-    }
-    parents =
-        nf_realloc(&ctx->mem, gc->parents, gc->cap_parents * sizeof(*parents),
-                   cap * sizeof(*parents));
-    if (parents == NULL) {
-        return pk_fail_mem(ctx);
-    }
-    gc->parents = parents;
-    gc->cap_parents = cap;
-    return 0;
-}
-
-static int mark_parent(struct pk_gc *gc, uint64_t off)
-{
-    if (gc->pass != PK_PASS_PREFIX || pk_gc_keeps(gc, off)) {
-        return 0;
-    }
-    if (gc->n_parents == gc->cap_parents) {
-        int err = parents_grow(gc);
-
-        if (err != 0) {
-            return err;
-        }
-    }
-    gc->parents[gc->n_parents++] = off;
-    return 0;
+    *ret = err == NF_EC_NO_OBJECT;
+    return *ret ? 0 : err;
 }
 
 /* A reference ahead of the entry, in a store of old. */
@@ -176,6 +142,7 @@ static int mark_reference(struct pk_gc *gc, const struct pk_addr *addr,
     uint64_t low =
         gc->pass == PK_PASS_ARCHIVE ? store->control.suffix_start : 0;
     uint64_t off = addr->off;
+    bool gone = false;
     uint8_t kind;
     int err = 0;
 
@@ -185,11 +152,14 @@ static int mark_reference(struct pk_gc *gc, const struct pk_addr *addr,
             return 0;
         }
     }
-    if (err == 0 && commit) {
-        err = mark_parent(gc, off);
-    }
-    if (err != 0 || off < low) {
+    if (err != 0 || off < low || (gc->again.active && off >= gc->again.limit)) {
         return err;
+    }
+    if (commit && off < store->control.suffix_start) {
+        err = mark_is_gone(gc, off, &gone);
+        if (err != 0 || gone) {
+            return err;
+        }
     }
     if (off < gc->scan.off) {
         pk_gc_queue_push(&gc->queue, off);
@@ -203,23 +173,38 @@ static int mark_reference(struct pk_gc *gc, const struct pk_addr *addr,
 
 /* ---------------------------------------------------------------- entries */
 
+/* Is the entry another kind of commit in the prefix than it is? */
+static bool mark_changes_kind(const struct pk_gc *gc)
+{
+    return gc->pass == PK_PASS_PREFIX &&
+           (gc->scan.kind == 'D' || gc->scan.kind == 'P') &&
+           (gc->scan.kind == 'D') != pk_gc_keeps(gc, gc->scan.off);
+}
+
 /* The entry was visited. */
 static int mark_end(struct pk_gc *gc, uint64_t end)
 {
     struct pk_gc_scan *scan = &gc->scan;
 
-    if ((scan->end != 0 && end > scan->end) || end > gc->lowest) {
+    if ((scan->end != 0 && end > scan->end) ||
+        end > (gc->again.active ? gc->again.end : gc->lowest)) {
         return mark_bad(gc, "length");
     }
     if (scan->end != 0) {
         end = scan->end;
     }
-    gc->lowest = scan->off;
     scan->active = false;
+    if (gc->again.active) {
+        gc->again.pos = end;
+        return 0;
+    }
+    gc->lowest = scan->off;
     gc->stats.objects += gc->pass == PK_PASS_PREFIX;
-    return scan->off < gc->new_start || scan->off == gc->target
-               ? pk_gc_out_take(gc, scan->off, end)
-               : 0;
+    if (scan->off >= gc->new_start && scan->off != gc->target) {
+        gc->ahead = true;
+        return 0;
+    }
+    return pk_gc_out_take(gc, scan->off, end, mark_changes_kind(gc));
 }
 
 static int mark_bad_at(struct pk_gc *gc, const struct pk_cursor *c,
@@ -261,11 +246,6 @@ static int mark_begin(struct pk_gc *gc, uint64_t off)
         scan->active = false;
         if (err != NF_EC_NO_OBJECT) {
             return err;
-        }
-        for (size_t i = 0; i < gc->n_parents; i++) {
-            if (gc->parents[i] == off) {
-                return 0; /* collected earlier */
-            }
         }
         return pk_store_fail(gc->store, NF_EC_UNRESOLVED, off, "reference");
     }
@@ -423,11 +403,19 @@ void pk_gc_mark_begin(struct pk_gc *gc)
     gc->scan.active = false;
     gc->lowest = end;
     gc->n_roots = 0;
-    gc->n_parents = 0;
+    gc->again.active = false;
     gc->late_new = false;
+    gc->ahead = false;
     gc->block_len = 0;
     gc->stats.objects = 0;
     gc->state = PK_STATE_ROOTS;
+}
+
+static void mark_push_root(struct pk_gc *gc, uint64_t off)
+{
+    if (off < gc->queue.at) {
+        pk_gc_queue_push(&gc->queue, off);
+    }
 }
 
 /* The next root: commits to keep, then what was referred to from below. */
@@ -438,21 +426,64 @@ static int mark_root(struct pk_gc *gc)
     if (i < gc->n_keep) {
         if (gc->pass == PK_PASS_PREFIX ||
             gc->keep[i] >= gc->store->control.suffix_start) {
-            pk_gc_queue_push(&gc->queue, gc->keep[i]);
+            mark_push_root(gc, gc->keep[i]);
         }
     } else if (i - gc->n_keep < gc->late.n_slots) {
         uint64_t slot = gc->late.slots[i - gc->n_keep];
 
         if (slot != 0) {
-            pk_gc_queue_push(&gc->queue, slot - 1);
+            mark_push_root(gc, slot - 1);
         }
     } else {
-        gc->state = PK_STATE_MARK;
+        gc->state = gc->again.active ? PK_STATE_AGAIN : PK_STATE_MARK;
     }
     return 1;
 }
 
-/* Nothing is left to be visited. */
+/* Look at what was taken again, for what is below the floor. */
+static int mark_again(struct pk_gc *gc)
+{
+    uint64_t limit = gc->queue.far.floor;
+    int err;
+
+    if (gc->ahead) { /* not among what was taken: V1, and damaged at that */
+        return pk_fail_mem(&gc->store->ctx);
+    }
+    err = pk_gc_out_sync(gc);
+    if (err != 0) {
+        return err;
+    }
+    pk_gc_queue_reset(&gc->queue, limit);
+    gc->again = (struct pk_gc_again){.active = true, .limit = limit};
+    gc->n_roots = 0;
+    gc->stats.looks++;
+    gc->state = PK_STATE_ROOTS;
+    return 1;
+}
+
+/* The next entry of those taken. */
+static int mark_next_taken(struct pk_gc *gc)
+{
+    struct pk_gc_again *again = &gc->again;
+    struct pk_range_record range;
+    int got;
+
+    if (again->pos < again->end) {
+        got = mark_begin(gc, again->pos);
+        return got == 0 ? 1 : got;
+    }
+    got = pk_gc_out_range(gc, again->next++, &range);
+    if (got > 0) {
+        again->pos = range.off;
+        again->end = range.off + range.len;
+    } else if (got == 0) {
+        again->active = false;
+        gc->state = PK_STATE_MARK;
+    }
+    return got < 0 ? got : 1;
+}
+
+/* Nothing is left to be visited, or to be remembered. */
 static int mark_done(struct pk_gc *gc)
 {
     int err;
@@ -461,26 +492,40 @@ static int mark_done(struct pk_gc *gc)
         pk_gc_mark_begin(gc);
         return 1;
     }
-    parents_tidy(gc);
+    if (gc->queue.far.floor > 0) {
+        return mark_again(gc);
+    }
     err = pk_gc_out_end(gc);
     return err < 0 ? err : 0;
 }
 
-int pk_gc_mark(struct pk_gc *gc)
+/* On to the next entry. */
+static int mark_next(struct pk_gc *gc)
 {
     uint64_t off;
     int err;
 
-    nf_assert(!pk_gc_queue_busy(&gc->queue));
+    if (gc->state == PK_STATE_AGAIN) {
+        return mark_next_taken(gc);
+    }
+    if (!pk_gc_queue_pop(&gc->queue, &off)) {
+        return mark_done(gc);
+    }
+    err = mark_begin(gc, off);
+    return err == 0 ? 1 : err;
+}
+
+int pk_gc_mark(struct pk_gc *gc)
+{
+    int err;
+
     if (gc->state == PK_STATE_ROOTS) {
         return mark_root(gc);
     }
     if (!gc->scan.active) {
-        if (pk_gc_queue_pop(&gc->queue, &off) == 0) {
-            return pk_gc_queue_busy(&gc->queue) ? 1 : mark_done(gc);
-        }
-        err = mark_begin(gc, off);
-    } else if (pk_kind_is_commit(gc->scan.kind)) {
+        return mark_next(gc);
+    }
+    if (pk_kind_is_commit(gc->scan.kind)) {
         err = mark_commit(gc);
     } else if (gc->scan.left > 0) {
         err = mark_slot(gc);

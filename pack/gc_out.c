@@ -10,13 +10,16 @@
  * any size so takes one page of memory, beside the samples of struct pk_sparse.
  *
  * In a prefix the kind of a kept commit is D, that of a parent that is not
- * kept P.
+ * kept P. Where that has to be changed the record, as long as it has no
+ * position, holds in its place where the first such entry is (plus 1); from
+ * there on the entries of the range are walked through while it is copied.
  */
 #include <string.h>
 
 #include "notafs/platform/assert.h"
 #include "notafs/platform/checked.h"
 #include "notafs/platform/codec.h"
+#include "pack/entry.h"
 #include "pack/gc.h"
 
 static void record_put(uint8_t *p, const struct pk_range_record *r)
@@ -40,14 +43,21 @@ static uint64_t out_pos(const struct pk_gc_out *out, uint64_t i)
 
 /* ----------------------------------------------------------------- taking */
 
+/* A dry run writes to the prefix's only, and only if it has to. */
+static struct pk_file *out_mapping(struct pk_gc *gc, struct pk_gc_out *out)
+{
+    return gc->dry_run ? &gc->prefix.mapping : &out->mapping;
+}
+
 /* Write the page of records that is full, or the last. */
 static int out_flush_page(struct pk_gc *gc, struct pk_gc_out *out)
 {
     size_t len = out->n_page * PK_MAPPING_RECORD_LEN;
+    struct pk_file *mapping = out_mapping(gc, out);
     int err = 0;
 
-    if (!gc->dry_run && len > 0) {
-        err = pk_file_write(&out->mapping, out_pos(out, out->n - out->n_page),
+    if (mapping->handle != NULL && len > 0) {
+        err = pk_file_write(mapping, out_pos(out, out->n - out->n_page),
                             out->page, len);
         gc->io.written += len;
     }
@@ -75,21 +85,53 @@ static int out_take_range(struct pk_gc *gc, struct pk_gc_out *out)
     return out->n_page == PK_GC_PAGE_RECORDS ? out_flush_page(gc, out) : 0;
 }
 
-int pk_gc_out_take(struct pk_gc *gc, uint64_t off, uint64_t end)
+int pk_gc_out_take(struct pk_gc *gc, uint64_t off, uint64_t end, bool patch)
 {
     struct pk_gc_out *out = pk_gc_out_now(gc);
-    int err;
+    int err = 0;
 
     if (out->range.len > 0 && out->range.off == end) {
         out->range.off = off;
         out->range.len += end - off;
-        return 0;
+    } else {
+        err = out_take_range(gc, out);
+        if (err == 0) {
+            out->range = (struct pk_range_record){off, 0, end - off};
+        }
     }
-    err = out_take_range(gc, out);
-    if (err == 0) {
-        out->range = (struct pk_range_record){off, 0, end - off};
+    if (err == 0 && patch) {
+        out->range.poff = off + 1;
     }
     return err;
+}
+
+int pk_gc_out_sync(struct pk_gc *gc)
+{
+    return out_flush_page(gc, pk_gc_out_now(gc));
+}
+
+int pk_gc_out_range(struct pk_gc *gc, uint64_t i, struct pk_range_record *ret)
+{
+    struct pk_gc_out *out = pk_gc_out_now(gc);
+    uint64_t first = i - i % PK_GC_PAGE_RECORDS;
+    size_t len = (size_t)nf_min_u64(PK_GC_PAGE_RECORDS, out->n - first) *
+                 PK_MAPPING_RECORD_LEN;
+    int err = 0;
+
+    if (i == out->n) { /* the one that is being taken */
+        *ret = out->range;
+        return out->range.len > 0;
+    }
+    if (i > out->n) {
+        return 0;
+    }
+    if (i == first) {
+        err = pk_file_read(out_mapping(gc, out), out_pos(out, first), gc->buf,
+                           len);
+        gc->io.read += len;
+    }
+    *ret = record_get(gc->buf + (i - first) * PK_MAPPING_RECORD_LEN);
+    return err == 0 ? 1 : err;
 }
 
 void pk_gc_out_restart(struct pk_gc_out *out)
@@ -180,30 +222,32 @@ int pk_gc_out_begin_copy(struct pk_gc *gc)
                            &out->samples);
 }
 
-/* Set the kind of each of the commits at offs, ascending, that stands in the
- * len bytes at off of which buf is a copy: to `to` where it is `from`. */
-static void patch(const struct pk_gc *gc, const uint64_t *offs, size_t n,
-                  uint8_t from, uint8_t to, uint64_t off, size_t len,
-                  uint8_t *buf)
+/* Of the *len bytes at off, of which gc->buf is a copy, set the kinds of the
+ * commits, from out->walk on. *len becomes less where an entry's front is not
+ * whole. */
+static int out_patch(struct pk_gc *gc, struct pk_gc_out *out, uint64_t off,
+                     size_t *len, uint64_t end)
 {
     size_t hash_len = gc->store->scheme.hash_len;
-    size_t lo = 0;
-    size_t hi = n;
 
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
+    while (out->walk < off + *len) {
+        size_t at = (size_t)(out->walk - off);
+        struct pk_head head;
 
-        if (offs[mid] + hash_len < off) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
+        if (*len - at < PK_HEAD_MAX && at > 0 && off + *len < end) {
+            *len = at;
+            break;
         }
+        if (!pk_head_decode(gc->buf + at, *len - at, hash_len, &head) ||
+            head.len == 0) {
+            return pk_store_fail(gc->store, NF_EC_ENTRY, out->walk, "entry");
+        }
+        if (head.kind == 'D' || head.kind == 'P') {
+            gc->buf[at + hash_len] = pk_gc_keeps(gc, out->walk) ? 'D' : 'P';
+        }
+        out->walk += head.len;
     }
-    for (; lo < n && offs[lo] + hash_len - off < len; lo++) {
-        uint8_t *kind = buf + (offs[lo] + hash_len - off);
-
-        *kind = *kind == from ? to : *kind;
-    }
+    return 0;
 }
 
 /* Bring the page of records that begins at out->copied into memory. */
@@ -262,6 +306,9 @@ int pk_gc_out_copy(struct pk_gc *gc, uint64_t len)
     }
     r = record_get(out->page + i * PK_MAPPING_RECORD_LEN);
     off = r.off + out->piece;
+    if (out->piece == 0) {
+        out->walk = r.poff > 0 ? r.poff - 1 : NF_NOWHERE;
+    }
     len = (len - 2 * (uint64_t)PK_GC_PAGE_LEN) / 2;
     len = nf_min_u64(nf_min_u64(len, r.len - out->piece), gc->copy_len);
     err = pk_store_read(gc->store, off, gc->buf, (size_t)len, &got);
@@ -269,9 +316,9 @@ int pk_gc_out_copy(struct pk_gc *gc, uint64_t len)
         return err;
     }
     gc->io.read += got;
-    if (gc->pass == PK_PASS_PREFIX) {
-        patch(gc, gc->keep, gc->n_keep, 'P', 'D', off, got, gc->buf);
-        patch(gc, gc->parents, gc->n_parents, 'D', 'P', off, got, gc->buf);
+    err = out_patch(gc, out, off, &got, r.off + r.len);
+    if (err != 0) {
+        return err;
     }
     err = pk_file_write(&out->data, out->poff, gc->buf, got);
     gc->io.written += got;

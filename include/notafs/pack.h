@@ -465,6 +465,7 @@ struct pk_gc_stats {
     uint64_t bytes_read; /* in all steps */
     uint64_t bytes_written;
     uint64_t longest_step;   /* bytes read and written */
+    uint64_t looks;          /* at what was found, as memory is scarce */
     uint64_t mem_peak;       /* bytes held, beside what the store holds */
     uint64_t generation;     /* of the store, once it is done */
     uint64_t objects;        /* that the new prefix holds */
@@ -481,13 +482,18 @@ struct pk_gc_stats {
  * Begin. The collection is the repo's until it ends.
  *
  * Errors: NF_EROFS, NF_EC_GC_RUNNING, NF_EC_NO_COMMIT. NF_ERANGE: more than
- *         262144 commits to keep or, as pk_gc_step tells, parents of these.
- *         NF_ENOMEM: also where mem_len does not do for the references that
- *         there are, as pk_gc_step tells; 16 MiB do for 10^10 of them.
+ *         262144 commits to keep.
  *         NF_EC_GC_FORBIDDEN: the store was not always indexed minimally, or
  *         was born V1 or V2 and has no lower layer. NF_EC_GC_TARGET: none of
  *         the commits is newer than that of the last collection.
  *         NF_EC_NO_LOWER, NF_EC_VOLUME.
+ * Cost:   memory: mem_len, but at least 2 KiB; 96 KiB; 8 bytes for each commit
+ *         to keep; 512 KiB each to find ranges in the prefix and in the volume,
+ *         8 bytes for 64 of them where these are few; 6 MiB if the store was
+ *         born V1. Disk: the new prefix and its mapping, what is archived and
+ *         its mapping, nothing else. Where the references that wait (1 to 2
+ *         bytes for each, mostly) exceed mem_len, what is live is read again,
+ *         each time a part of them comes in.
  */
 NF_MUST_USE int pk_gc_start(struct pk_repo *repo,
                             const struct pk_gc_options *options);
