@@ -24,11 +24,12 @@ LARGEST = 300000
 class Play:
     """The same calls in two directories."""
 
-    def __init__(self, seed, tops, links):
+    def __init__(self, seed, tops, links, attrs=False):
         self.dice = random.Random(seed)
         self.tops = tops
         self.open = []  # [file descriptor in each directory]
         self.links = links
+        self.attrs = attrs  # what is remembered of a file beside its contents
 
     def name(self):
         depth = self.dice.choice([1, 1, 2, 2, 3])
@@ -58,7 +59,7 @@ class Play:
             ["create"] * 4 + ["write"] * 8 + ["read"] * 4 + ["rename"] * 4 +
             ["unlink", "rmdir", "mkdir", "mkdir", "truncate", "truncate",
              "close", "list", "stat", "map", "punch", "symlink"] +
-            ["sync"] * 4)
+            ["sync"] * 4 + (["attrs"] * 5 + ["symlink"]) * self.attrs)
         self.kind = kind
         getattr(self, "do_" + kind)()
 
@@ -162,6 +163,21 @@ class Play:
             self.both(lambda top, i: os.symlink("a", os.path.join(top, name)),
                       name)
 
+    def do_attrs(self):
+        name, n = self.name(), self.dice.randrange(0o10000)
+
+        def change(top, i):
+            path = os.path.join(top, name)
+            os.utime(path, ns=(n, n * 1000000007), follow_symlinks=False)
+            if n % 4 == 0:
+                os.setxattr(path, "user.%d" % (n % 16), b"%d" % n)
+            elif n % 4 == 1:
+                os.removexattr(path, "user.%d" % (n % 16 - 1))
+            elif n % 4 == 2:
+                os.chown(path, n % 5, n % 7, follow_symlinks=False)
+            os.chmod(path, n)
+        self.both(change, name, n)
+
     def do_list(self):
         name = self.name()
         self.both(lambda top, i: sorted(os.listdir(os.path.join(top, name))),
@@ -188,8 +204,8 @@ class Play:
             self.do_close()
 
 
-def play(seed, top, links, steps=CALLS):
-    game = Play(seed, ["model", top], links)
+def play(seed, top, links, steps=CALLS, attrs=False):
+    game = Play(seed, ["model", top], links, attrs)
     try:
         for _ in range(steps):
             game.step()
@@ -235,6 +251,46 @@ def store_round(seed, name):
         has(sh("%s -s %s check" % (NOTAPACK, name)), "CHECK OK")
 
 
+def kept(top):
+    """What is recorded of each file below."""
+    found = {}
+    for folder, folders, files in os.walk(top):
+        for path in [os.path.join(folder, name) for name in files + folders]:
+            st = os.lstat(path)
+            link = os.path.islink(path)
+            found[os.path.relpath(path, top)] = (
+                st.st_mode, st.st_uid, st.st_gid, st.st_mtime_ns,
+                st.st_ctime_ns, st.st_size if not os.path.isdir(path) else 0,
+                os.readlink(path) if link else
+                {x: os.getxattr(path, x) for x in os.listxattr(path)})
+    return found
+
+
+def attrs_round(seed, name):
+    """With -o posix: nothing is lost, and each commit shows what was."""
+    sh("%s -s %s init" % (NOTAPACK, name))
+    command = [NOTAPACK, "-s", name, "-o", "commit=0,posix", "mount", "-f"]
+    top, before, seen = "mnt/live/main", None, {}
+    for part in range(4):
+        with mounts.mounted(command) as mount:
+            if part == 0:
+                os.mkdir(top)
+            for commit, state in seen.items():
+                same(kept("mnt/commit/" + commit), state)
+            if part > 0:
+                same(kept(top), before)
+            play(seed + 1000 * part, top, True, attrs=True)
+            same(sh("rsync -rlpgoDXnc --delete --itemize-changes model/ %s/"
+                    % top), "")
+            sh("sync " + top)
+            before = kept(top)
+            commit = os.getxattr(top, "user.notafs.commit").decode()
+            seen[commit] = before
+            same(kept("mnt/commit/" + commit), before)
+            mount.unmount()
+        has(sh("%s -s %s check" % (NOTAPACK, name)), "CHECK OK")
+
+
 def test_native():
     rounds(lambda seed: image_round(seed, "native"))
 
@@ -246,6 +302,13 @@ def test_mirage():
 def test_branch():
     def case(seed):
         store_round(seed, "st")
+        sh("rm -r st")
+    rounds(case)
+
+
+def test_branch_with_attributes():
+    def case(seed):
+        attrs_round(seed, "st")
         sh("rm -r st")
     rounds(case)
 
