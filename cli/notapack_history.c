@@ -2,6 +2,8 @@
 /* log, show, diff, branch. */
 #include <string.h>
 
+#include <notafs/posix.h>
+
 #include "cli/notapack.h"
 
 /* -------------------------------------------------------------------- log */
@@ -260,6 +262,31 @@ static int branch_list(const struct np_options *options)
     return err;
 }
 
+/* What a mount has recorded of the commit goes with the branch. */
+static int branch_set(struct np_store *store, struct pk_slice name,
+                      const struct pk_digest *hash)
+{
+    struct pk_sides *sides;
+    int err = pk_sides_open(store->repo, &sides);
+
+    if (err == 0) {
+        err = pk_sides_branch(sides, name, hash);
+        pk_sides_close(sides);
+    }
+    return err == 0 ? pk_branch_set(store->repo, name, hash) : err;
+}
+
+static int branch_remove(struct np_store *store, struct pk_slice name)
+{
+    struct pk_digest hash;
+    int err = pk_branch_get(store->repo, name, &hash);
+
+    if (err == 0) {
+        err = pk_branch_remove(store->repo, name);
+    }
+    return err == 0 ? pk_posix_branch_set(store->repo, name, NULL) : err;
+}
+
 int np_branches(const struct np_options *options, int n_words, char **words)
 {
     struct np_store store;
@@ -276,10 +303,7 @@ int np_branches(const struct np_options *options, int n_words, char **words)
     }
     name = (struct pk_slice){(const uint8_t *)words[1], strlen(words[1])};
     if (options->remove) {
-        err = pk_branch_get(store.repo, name, &hash);
-        if (err == 0) {
-            err = pk_branch_remove(store.repo, name);
-        }
+        err = branch_remove(&store, name);
         err = err == 0 ? 0 : np_complain(&store, err, words[1]);
         if (err == 0 && options->json) {
             np_json_put(
@@ -289,7 +313,7 @@ int np_branches(const struct np_options *options, int n_words, char **words)
         err = n_words > 2 ? np_resolve(&store, words[2], &hash)
                           : np_head(&store, &hash);
         if (err == 0) {
-            err = pk_branch_set(store.repo, name, &hash);
+            err = branch_set(&store, name, &hash);
             err = err == 0 ? 0 : np_complain(&store, err, words[1]);
         }
         if (err == 0 && options->json) {

@@ -343,7 +343,6 @@ int store_attrs_branch(const struct store *store, struct pk_repo *repo,
                        struct pk_slice branch, const struct pk_digest *head)
 {
     struct pk_sides *sides;
-    struct pk_digest side;
     if (store->sides == NULL) {
         return 0;
     }
@@ -351,15 +350,11 @@ int store_attrs_branch(const struct store *store, struct pk_repo *repo,
         return pk_posix_branch_set(repo, branch, NULL);
     }
     int err = pk_sides_open(repo, &sides);
-    if (err != 0) {
-        return err;
+    if (err == 0) {
+        err = pk_sides_branch(sides, branch, head);
+        pk_sides_close(sides);
     }
-    err = pk_sides_find(sides, head, &side);
-    pk_sides_close(sides);
-    if (err != 0) {
-        return err == NF_EC_NO_COMMIT ? 0 : err;
-    }
-    return pk_posix_branch_set(repo, branch, &side);
+    return err;
 }
 
 bool store_attrs_hides(const struct store *store, struct pk_slice branch)

@@ -139,6 +139,11 @@ NF_MUST_USE int pk_sides_tree(struct pk_sides *sides,
                               const struct pk_digest *commit,
                               struct pk_tree **ret_tree);
 
+/* Before branch is set to a commit that is there: set posix/BRANCH to what
+ * belongs to it, if anything does. */
+NF_MUST_USE int pk_sides_branch(struct pk_sides *sides, struct pk_slice branch,
+                                const struct pk_digest *commit);
+
 /*
  * After ours (NULL: a branch that was not there) and theirs have been merged
  * into the commit merged, and before branch is set to it: merge what belongs to

@@ -282,6 +282,18 @@ int pk_sides_find(struct pk_sides *sides, const struct pk_digest *commit,
                          NF_NOWHERE, "side");
 }
 
+int pk_sides_branch(struct pk_sides *sides, struct pk_slice branch,
+                    const struct pk_digest *commit)
+{
+    struct pk_digest side;
+    int err = pk_sides_find(sides, commit, &side);
+
+    if (err != 0) {
+        return err == NF_EC_NO_COMMIT ? 0 : err;
+    }
+    return pk_posix_branch_set(sides->repo, branch, &side);
+}
+
 /* --------------------------------------------------------------- following */
 
 /* A side tree being changed as the data were. */

@@ -497,19 +497,75 @@ def test_collected():
     with store("commit=0") as mount:
         os.mkdir(MAIN)
         sh("cp -a tree %s/t; sync %s" % (MAIN, MAIN))
-        first = xattr(MAIN, "commit")
-        for i in range(4):
+        pack("branch", "tag/v1")
+        commits = [xattr(MAIN, "commit")]
+        for i in range(5):
             os.chmod(MAIN + "/t", 0o700 + i)
-            write(MAIN + "/n", b"%d" % i)
+            write(MAIN + "/n", data(5000, i))
             sync(MAIN)
-        second = xattr(MAIN, "commit")
-        os.chmod(MAIN + "/t", 0o777)
-        sync(MAIN)
+            commits.append(xattr(MAIN, "commit"))
         mount.unmount()
-    os.chmod("tree", 0o777)
+    before = pack("stat")
     pack("gc", "--heads")
+    same(pack("stat") == before, False)
     with store("ro") as mount:
+        compare("tree", "mnt/tag/v1/t")
+        same(os.stat(MAIN + "/t").st_mode & 0o777, 0o704)
+        fails(errno.ENOENT, os.stat, "mnt/commit/%s/t" % commits[2])
+        os.chmod("tree", 0o704)
         compare("tree", MAIN + "/t")
+        mount.unmount()
+    with store("commit=0") as mount:
+        os.chmod(MAIN + "/t", 0o711)
+        sync(MAIN)
+        commits.append(xattr(MAIN, "commit"))
+        mount.unmount()
+    pack("gc", commits[-1])
+    with store("ro") as mount:
+        os.chmod("tree", 0o711)
+        compare("tree", MAIN + "/t")
+        mount.unmount()
+    has(pack("check"), "CHECK OK")
+
+
+def test_merged():
+    """notapack merge, with and without changes on the branch itself."""
+    pack("init")
+    with store("commit=0") as mount:
+        os.mkdir(MAIN)
+        sh("cd %s; umask 022; mkdir d; touch a b d/f; ln -s a link; sync ."
+           % MAIN)
+        os.mkdir("mnt/live/other")
+        sh("""cd mnt/live/other; chmod 600 b; rm link; ln -s b link2; mkdir e
+              echo 1 > d/g; chmod 711 d/g; sync .""")
+        os.mkdir("mnt/live/ahead")
+        sh("cd mnt/live/ahead; chmod 640 a; sync .")
+        mount.unmount()
+    pack("merge", "ahead")
+    pack("branch", "-d", "ahead")
+    same("ahead" in pack("branch"), False)
+
+    def look(wanted):
+        with store("ro") as mount:
+            same({x: oct(os.stat("%s/%s" % (MAIN, x)).st_mode)[-3:]
+                  for x in ("a", "b", "d", "d/f")}, wanted)
+            names = sorted(os.listdir(MAIN))
+            mount.unmount()
+        return names
+    plainly = {"a": "640", "b": "644", "d": "755", "d/f": "644"}
+    same(look(plainly), ["a", "b", "d", "link"])
+    pack("merge", "other")
+    same(look({**plainly, "b": "600"}), ["a", "b", "d", "e", "link2"])
+    with store("commit=0") as mount:
+        same(os.stat(MAIN + "/d/g").st_mode & 0o777, 0o711)
+        os.chmod(MAIN + "/a", 0o700)
+        mount.unmount()
+    same(look({**plainly, "a": "700", "b": "600"}),
+         ["a", "b", "d", "e", "link2"])
+    pack("merge", "other", "-b", "fresh")
+    pack("branch", "-d", "other")
+    with store("ro") as mount:
+        same(os.stat("mnt/live/fresh/d/g").st_mode & 0o777, 0o711)
         mount.unmount()
     has(pack("check"), "CHECK OK")
 

@@ -144,6 +144,14 @@ START_TEST(found)
         assert_ok(pk_sides_find(sides, &commits[i], &side));
         assert_same_hash(&side, &made[i]);
     }
+    /* A branch takes it along, if there is one. */
+    assert_ok(pk_sides_branch(sides, text_bytes("tag"), &commits[5]));
+    assert_ok(pk_posix_branch_get(f.repo, text_bytes("tag"), &side));
+    assert_same_hash(&side, &made[5]);
+    assert_ok(pk_posix_branch_set(f.repo, text_bytes("tag"), NULL));
+    assert_ok(pk_sides_branch(sides, text_bytes("tag"), &made[5]));
+    assert_err(pk_posix_branch_get(f.repo, text_bytes("tag"), &side),
+               NF_EC_NO_BRANCH);
     /* A side commit belongs to none itself; removed ones are not found. */
     assert_err(pk_sides_find(sides, &made[0], &side), NF_EC_NO_COMMIT);
     assert_ok(pk_posix_branch_set(f.repo, text_bytes("other"), NULL));
