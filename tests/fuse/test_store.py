@@ -63,8 +63,10 @@ def xattr(path, name):
 
 def sync(path):
     fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def percent(name):
@@ -493,6 +495,94 @@ def test_killed():
             time.sleep(0.001 * turn)
             mount.kill()
         has(pack("check"), "CHECK OK")
+
+
+def until_full(top):
+    """Files that fsync has answered for, until it says that there is no room."""
+    kept = 0
+    while True:
+        path = "%s/f%d" % (top, kept)
+        try:
+            write(path, data(100000, kept))
+            sync(path)
+        except OSError as error:
+            same(errno.errorcode[error.errno], "ENOSPC")
+            return kept
+        kept += 1
+        same(kept < 1000, True)
+
+
+def fill(name, options):
+    """Until there is no room: all that was answered for is read, and is there
+    after the mount."""
+    top = "mnt/live/main"
+    with store(options, name=name) as mount:
+        os.mkdir(top)
+        kept = until_full(top)
+        same(kept > 3, True)
+        head = xattr(top, "commit")
+        for i in range(kept + 1):  # what is not stored is in memory
+            same(read("%s/f%d" % (top, i)), data(100000, i))
+        same(len(os.listdir("mnt/commit/" + head)), kept)
+        fails(errno.ENOSPC, sync, top)
+        os.remove("%s/f%d" % (top, kept))
+        mount.unmount(None)
+    has(pack("check", store=name), "CHECK OK")
+    with store("ro," + options, name=name) as mount:
+        same(sorted(os.listdir(top)), sorted("f%d" % i for i in range(kept)))
+        for i in range(kept):
+            same(read("%s/f%d" % (top, i)), data(100000, i))
+        mount.unmount()
+
+
+def goes_on(name, options):
+    """With room again."""
+    with store(options, name=name) as mount:
+        write("mnt/live/main/small", b"1")
+        sync("mnt/live/main")
+        mount.unmount()
+    has(pack("check", store=name), "CHECK OK")
+
+
+def test_full_image():
+    for options in ("commit=0", "commit=0,posix"):
+        disk = format_disk("3m")
+        pack("init", store=disk + ":st")
+        fill(disk + ":st", options)
+        clean(disk)
+        sh("%s resize -d %s 4m" % (NOTAFS, disk))
+        goes_on(disk + ":st", options)
+        clean(disk)
+        os.remove(disk)
+
+
+def test_full_folder():
+    os.mkdir("small")
+    for options in ("commit=0", "commit=0,posix"):
+        sh("mount -t tmpfs -o size=2m tmpfs small")
+        try:
+            pack("init", store="small/st")
+            fill("small/st", options)
+            sh("mount -o remount,size=3m small")
+            goes_on("small/st", options)
+        finally:
+            sh("umount small")
+
+
+def test_holes():
+    """There are none: the kernel, told that we do not know, says so itself."""
+    pack("init")
+    with store() as mount:
+        os.mkdir("mnt/live/main")
+        write("mnt/live/main/a", bytes(100000))
+        fd = os.open("mnt/live/main/a", os.O_RDONLY)
+        for _ in range(2):
+            same(os.lseek(fd, 5, os.SEEK_DATA), 5)
+            same(os.lseek(fd, 5, os.SEEK_HOLE), 100000)
+            fails(errno.ENXIO, os.lseek, fd, 100000, os.SEEK_DATA)
+        same(os.lseek(fd, -1, os.SEEK_END), 99999)
+        os.close(fd)
+        mount.unmount()
 
 
 def test_unsupported():
