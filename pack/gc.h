@@ -14,8 +14,8 @@
 #ifndef PK_GC_H
 #define PK_GC_H
 
-#include "pack/integrity.h"
 #include "pack/manager.h"
+#include "pack/seen.h"
 
 enum {
     PK_GC_BLOCK_LEN = 4096, /* of objects at a time */

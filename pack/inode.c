@@ -270,7 +270,8 @@ static int inode_read_hashes(struct pk_store *store, struct pk_inode *inode)
 
     for (uint32_t i = 0; i < inode->n; i++) {
         struct pk_slot slot;
-        struct pk_head head;
+        struct pk_digest hash;
+        uint8_t kind;
         bool fits;
         int err;
 
@@ -283,7 +284,7 @@ static int inode_read_hashes(struct pk_store *store, struct pk_inode *inode)
             (inode->kind == 'R' || inode->kind == 'O')) {
             return inode_bad(store, inode->kept.off, "reference ahead");
         }
-        err = pk_object_head(store, slot.addr.off, &head);
+        err = pk_object_hash(store, slot.addr.off, &kind, &hash);
         if (err != 0) {
             return err == NF_EC_NO_OBJECT
                        ? pk_store_fail(store, NF_EC_UNRESOLVED, inode->kept.off,
@@ -291,12 +292,12 @@ static int inode_read_hashes(struct pk_store *store, struct pk_inode *inode)
                        : err;
         }
         fits = slot.kind == PK_CONTENTS && !inode->tree
-                   ? head.kind == 'B'
-                   : pk_kind_is_inode(head.kind);
+                   ? kind == 'B'
+                   : pk_kind_is_inode(kind);
         if (!fits) {
             return inode_bad(store, inode->kept.off, "kind of a reference");
         }
-        memcpy(inode->hashes + i * hash_len, head.hash.b, hash_len);
+        memcpy(inode->hashes + i * hash_len, hash.b, hash_len);
     }
     inode->has_hashes = true;
     return 0;
@@ -654,6 +655,19 @@ int pk_inode_keep(struct pk_store *store, struct pk_inode *inode)
     return err;
 }
 
+int pk_inode_check_child(struct pk_store *store, const struct pk_inode *parent,
+                         const struct pk_inode *child)
+{
+    if (!inode_fits_role(store, child, PK_ROLE_CHILD)) {
+        return inode_bad(store, child->kept.off, "root where a child belongs");
+    }
+    if (child->length == 0 || child->length > parent->length ||
+        (child->tree && child->depth != parent->depth + 1)) {
+        return inode_bad(store, child->kept.off, "depth or length");
+    }
+    return 0;
+}
+
 int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,
                         uint32_t i, struct pk_inode **ret_inode)
 {
@@ -670,10 +684,10 @@ int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,
     if (err != 0) {
         return err;
     }
-    if (inode->length == 0 || inode->length > parent->length ||
-        (inode->tree && inode->depth != parent->depth + 1)) {
+    err = pk_inode_check_child(store, parent, inode);
+    if (err != 0) {
         pk_inode_unpin(store, inode);
-        return inode_bad(store, off, "depth or length");
+        return err;
     }
     *ret_inode = inode;
     return 0;

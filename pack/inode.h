@@ -64,6 +64,11 @@ NF_MUST_USE int pk_inode_load(struct pk_store *store, uint64_t off,
 NF_MUST_USE int pk_inode_load_child(struct pk_store *store,
                                     const struct pk_inode *parent, uint32_t i,
                                     struct pk_inode **ret_inode);
+/* Can child be one of parent's? Only what its head says is looked at. Errors:
+ * NF_EC_INODE. */
+NF_MUST_USE int pk_inode_check_child(struct pk_store *store,
+                                     const struct pk_inode *parent,
+                                     const struct pk_inode *child);
 void pk_inode_unpin(struct pk_store *store, struct pk_inode *inode);
 
 /* The inode that was just appended at off goes into the cache: hashes are

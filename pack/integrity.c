@@ -23,55 +23,8 @@
 #include "pack/inode.h"
 #include "pack/objects.h"
 
-/* -------------------------------------------------------------------- seen */
-
-static size_t seen_slot(const struct pk_seen *seen, uint64_t off)
-{
-    size_t i = (size_t)(off * 0x9e3779b97f4a7c15u >> 20) & (seen->n_slots - 1);
-
-    while (seen->slots[i] != 0 && seen->slots[i] != off + 1) {
-        i = (i + 1) & (seen->n_slots - 1);
-    }
-    return i;
-}
-
-int pk_seen_add(struct pk_seen *seen, uint64_t off)
-{
-    size_t i;
-
-    if (2 * (seen->n + 1) > seen->n_slots) {
-        struct pk_seen grown = {.ctx = seen->ctx, .n = seen->n};
-
-        grown.n_slots = seen->n_slots == 0 ? 1024 : seen->n_slots * 2;
-        grown.slots =
-            nf_calloc(&seen->ctx->mem, grown.n_slots, sizeof(*grown.slots));
-        if (grown.slots == NULL) {
-            return pk_fail_mem(seen->ctx);
-        }
-        for (i = 0; i < seen->n_slots; i++) {
-            if (seen->slots[i] != 0) {
-                grown.slots[seen_slot(&grown, seen->slots[i] - 1)] =
-                    seen->slots[i];
-            }
-        }
-        pk_seen_deinit(seen);
-        *seen = grown;
-    }
-    i = seen_slot(seen, off);
-    if (seen->slots[i] != 0) {
-        return 0;
-    }
-    seen->slots[i] = off + 1;
-    seen->n++;
-    return 1;
-}
-
-void pk_seen_deinit(struct pk_seen *seen)
-{
-    nf_free(&seen->ctx->mem, seen->slots, seen->n_slots * sizeof(*seen->slots));
-    seen->slots = NULL;
-    seen->n_slots = 0;
-}
+/* From this on there is memory to remember what was verified. */
+enum { LARGE_CACHE = 1 << 20 };
 
 /* ---------------------------------------------------------------- findings */
 
@@ -226,46 +179,73 @@ static void batch_deinit(struct pk_checker *checker)
 
 static int check_contents(struct pk_checker *checker, uint64_t off)
 {
+    struct pk_verified_object object = {.length = 0};
+    struct pk_store *store = checker->store;
     struct pk_head head;
-    int err = pk_seen_add(&checker->seen, off);
+    int err;
 
-    if (err <= 0) {
-        return err;
+    if (pk_verified_has(&checker->known, off)) {
+        return 0;
     }
     checker->stats.contents++;
-    err = pk_object_read(checker->store, off, 0, &head);
+    err = pk_object_read(store, off, 0, &head);
     if (err == 0 && head.kind != 'B') {
-        err = pk_store_fail(checker->store, NF_EC_HASH, off, "contents");
+        err = pk_store_fail(store, NF_EC_HASH, off, "contents");
     }
-    return err != 0 ? check_failed(checker, err, off)
-                    : batch_add(checker, off, &head);
+    if (err == 0) {
+        object.kind = head.kind;
+        object.hash = head.hash;
+        err = batch_add(checker, off, &head);
+    } else {
+        err = check_failed(checker, err, off);
+    }
+    if (err == 0) {
+        err = pk_verified_add(&checker->known, off,
+                              object.kind == 0 ? NULL : &object);
+    }
+    return err < 0 ? err : 0;
 }
 
-/* The inodes from a directory's root to where the check is, each pinned, and
+/* The inodes from a directory's root to where the check is, each pinned, with
  * which of its children or bindings comes next. */
-struct check_path {
-    struct pk_inode *inodes[PK_INODE_MAX_DEPTH + 1];
-    uint32_t next[PK_INODE_MAX_DEPTH + 1];
+struct check_level {
+    struct pk_inode *inode;
+    uint64_t length; /* of the children so far */
+    uint32_t next;
+    bool failed; /* there is a child that could not be read */
+};
+
+struct pk_check_path {
+    struct check_level levels[PK_INODE_MAX_DEPTH + 1];
     uint32_t depth;
 };
 
-/* A binding of the lowest inode: each step is where its hash says. */
-static int check_binding(struct pk_checker *checker,
-                         const struct check_path *path,
-                         const struct pk_slot *slot)
+/* Go down into an inode, which is the path's to unpin. */
+static void check_enter(struct pk_checker *checker, struct pk_inode *inode)
 {
+    struct pk_check_path *path = checker->path;
+
+    path->levels[path->depth++] = (struct check_level){.inode = inode};
+    checker->stats.inodes++;
+}
+
+/* A binding of the lowest inode: each step is where its hash says. */
+static int check_binding(struct pk_checker *checker, const struct pk_slot *slot)
+{
+    const struct pk_check_path *path = checker->path;
     struct pk_store *store = checker->store;
     uint64_t off = 0;
     int err = 0;
 
     for (uint32_t d = 0; d + 1 < path->depth && err == 0; d++) {
+        const struct check_level *level = &path->levels[d];
         struct pk_slot above;
         uint32_t index = 0;
 
-        pk_inode_slot(store, path->inodes[d], path->next[d] - 1, &above);
+        pk_inode_slot(store, level->inode, level->next - 1, &above);
         err = pk_child_index(&store->scheme, d, slot->step, &index);
         if (err == 0 && index != above.index) {
-            err = pk_store_fail(store, NF_EC_SHAPE, path->inodes[d]->kept.off,
+            err = pk_store_fail(store, NF_EC_SHAPE, level->inode->kept.off,
                                 "step in the wrong child");
         }
     }
@@ -273,109 +253,137 @@ static int check_binding(struct pk_checker *checker,
         err = pk_addr_resolve(store, &slot->addr, &off);
     }
     if (err != 0) {
-        return check_failed(checker, err, path->inodes[0]->kept.off);
+        return check_failed(checker, err, path->levels[0].inode->kept.off);
     }
     return slot->kind == PK_CONTENTS ? check_contents(checker, off)
                                      : check_later(checker, off);
 }
 
-/* An inode with children binds more than the fan-out, its length is the sum of
- * theirs. */
-static int check_shape(struct pk_checker *checker, struct pk_inode *inode)
+/* The child at a slot of the lowest inode: gone into, unless it is known. */
+static int check_child(struct pk_checker *checker, const struct pk_slot *slot)
 {
-    uint64_t length = 0;
+    struct pk_check_path *path = checker->path;
+    struct check_level *level = &path->levels[path->depth - 1];
+    struct pk_store *store = checker->store;
+    struct pk_verified_object object;
+    struct pk_inode *child = NULL;
+    uint64_t off = 0;
+    int err = pk_addr_resolve(store, &slot->addr, &off);
 
-    checker->stats.inodes++;
-    if (!inode->tree) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < inode->n; i++) {
-        struct pk_inode *child;
-        int err = pk_inode_load_child(checker->store, inode, i, &child);
+    if (err == 0 && pk_verified_find(&checker->known, off, &object)) {
+        struct pk_inode known = {.tree = object.tree,
+                                 .depth = object.depth,
+                                 .kind = object.kind,
+                                 .length = object.length};
 
-        if (err != 0) {
-            return check_failed(checker, err, inode->kept.off);
-        }
-        length += child->length;
-        pk_inode_unpin(checker->store, child);
+        known.kept.off = off;
+        err = pk_inode_check_child(store, level->inode, &known);
+        level->length += object.length;
+    } else if (err == 0) {
+        err = pk_inode_load_child(store, level->inode, level->next - 1, &child);
     }
-    if (inode->length != length ||
-        inode->length <= checker->store->scheme.config.entries) {
-        return check_tell(checker, NF_EC_SHAPE,
-                          pk_store_where(checker->store, inode->kept.off),
-                          inode->kept.off, "length of an inode");
+    if (err != 0) {
+        level->failed = true;
+        return check_failed(checker, err, level->inode->kept.off);
+    }
+    if (child != NULL && pk_verified_has(&checker->known, off)) {
+        level->length += child->length;
+        pk_inode_unpin(store, child);
+    } else if (child != NULL) {
+        check_enter(checker, child);
     }
     return 0;
 }
 
-/* Go down into an inode, which is the path's to unpin, unless it was seen. */
-static int check_enter(struct pk_checker *checker, struct check_path *path,
-                       struct pk_inode *inode)
+/* All below the lowest inode was checked. One with children binds more than
+ * the fan-out, and its length is the sum of theirs. */
+static int check_leave(struct pk_checker *checker)
 {
-    int err = pk_seen_add(&checker->seen, inode->kept.off);
+    struct pk_check_path *path = checker->path;
+    struct check_level *level = &path->levels[--path->depth];
+    struct pk_store *store = checker->store;
+    struct pk_inode *inode = level->inode;
+    struct pk_verified_object object = {.hash = inode->hash,
+                                        .length = inode->length,
+                                        .kind = inode->kind,
+                                        .depth = (uint8_t)inode->depth,
+                                        .tree = inode->tree};
+    int err = 0;
 
-    if (err > 0) {
-        err = check_shape(checker, inode);
-        if (err == 0) {
-            path->inodes[path->depth] = inode;
-            path->next[path->depth] = 0;
-            path->depth++;
-            return 0;
-        }
+    if (path->depth > 0) {
+        path->levels[path->depth - 1].length += inode->length;
     }
-    pk_inode_unpin(checker->store, inode);
-    return err;
+    if (inode->tree && !level->failed &&
+        (inode->length != level->length ||
+         inode->length <= store->scheme.config.entries)) {
+        err = check_tell(checker, NF_EC_SHAPE,
+                         pk_store_where(store, inode->kept.off),
+                         inode->kept.off, "length of an inode");
+    }
+    if (err == 0) {
+        err = pk_verified_add(&checker->known, inode->kept.off, &object);
+    }
+    pk_inode_unpin(store, inode);
+    return err < 0 ? err : 0;
 }
 
 /* One step of the descent. */
-static int check_step(struct pk_checker *checker, struct check_path *path)
+static int check_step(struct pk_checker *checker)
 {
-    struct pk_inode *inode = path->inodes[path->depth - 1];
-    uint32_t i = path->next[path->depth - 1];
-    struct pk_inode *child;
+    struct check_level *level =
+        &checker->path->levels[checker->path->depth - 1];
     struct pk_slot slot;
-    int err;
 
-    if (i == inode->n) {
-        pk_inode_unpin(checker->store, inode);
-        path->depth--;
-        return 0;
+    if (level->next == level->inode->n) {
+        return check_leave(checker);
     }
-    path->next[path->depth - 1]++;
-    if (!inode->tree) {
-        pk_inode_slot(checker->store, inode, i, &slot);
-        return check_binding(checker, path, &slot);
-    }
-    err = pk_inode_load_child(checker->store, inode, i, &child);
-    if (err != 0) {
-        return err == NF_ENOMEM ? err : 0; /* told when inode was entered */
-    }
-    return check_enter(checker, path, child);
+    pk_inode_slot(checker->store, level->inode, level->next, &slot);
+    level->next++;
+    return level->inode->tree ? check_child(checker, &slot)
+                              : check_binding(checker, &slot);
 }
 
 static int check_dir(struct pk_checker *checker, uint64_t off)
 {
-    struct check_path path = {.depth = 0};
+    struct pk_store *store = checker->store;
+    struct pk_verified_object object;
     struct pk_inode *root;
-    int err = pk_inode_load(checker->store, off, PK_ROLE_ROOT, &root);
+    int err;
 
+    if (pk_verified_find(&checker->known, off, &object) &&
+        object.kind == 'R') { /* and was checked as that */
+        return 0;
+    }
+    if (checker->path == NULL) {
+        checker->path = nf_calloc(&store->ctx.mem, 1, sizeof(*checker->path));
+        if (checker->path == NULL) {
+            return pk_fail_mem(&store->ctx);
+        }
+    }
+    err = pk_inode_load(store, off, PK_ROLE_ROOT, &root);
     if (err != 0) {
         return check_failed(checker, err, off);
     }
-    err = check_enter(checker, &path, root);
-    while (err == 0 && path.depth > 0 && !check_enough(checker)) {
-        err = check_step(checker, &path);
+    if (pk_verified_has(&checker->known, off)) {
+        pk_inode_unpin(store, root);
+        return 0;
     }
-    while (path.depth > 0) {
-        pk_inode_unpin(checker->store, path.inodes[--path.depth]);
+    check_enter(checker, root);
+    while (err == 0 && checker->path->depth > 0 && !check_enough(checker)) {
+        err = check_step(checker);
+    }
+    while (checker->path->depth > 0) {
+        checker->path->depth--;
+        pk_inode_unpin(store,
+                       checker->path->levels[checker->path->depth].inode);
     }
     return err;
 }
 
-int pk_check_commit(struct pk_checker *checker, uint64_t off)
+static int check_commit(struct pk_checker *checker, uint64_t off)
 {
     struct pk_commit_at at;
-    int err = pk_seen_add(&checker->seen, off);
+    int err = pk_verified_add(&checker->known, off, NULL);
 
     if (err <= 0) {
         return err;
@@ -405,10 +413,32 @@ int pk_check_commit(struct pk_checker *checker, uint64_t off)
     return err == 0 ? batch_check(checker) : err;
 }
 
+int pk_check_commit(struct pk_checker *checker, uint64_t off)
+{
+    struct pk_store *store = checker->store;
+    int err;
+
+    store->known = &checker->known;
+    err = check_commit(checker, off);
+    store->known = NULL;
+    return err;
+}
+
+void pk_checker_init(struct pk_checker *checker, struct pk_store *store)
+{
+    *checker = (struct pk_checker){.store = store};
+    checker->known.ctx = &store->ctx;
+    checker->known.hash_len = store->scheme.hash_len;
+    checker->known.max_len = store->cache.max_len < LARGE_CACHE
+                                 ? store->cache.max_len / 4
+                                 : store->cache.max_len * 4;
+}
+
 void pk_checker_deinit(struct pk_checker *checker)
 {
-    pk_seen_deinit(&checker->seen);
+    pk_verified_deinit(&checker->known);
     batch_deinit(checker);
+    nf_free(&checker->store->ctx.mem, checker->path, sizeof(*checker->path));
     nf_free(&checker->store->ctx.mem, checker->todo,
             checker->cap_todo * sizeof(*checker->todo));
 }
@@ -560,12 +590,14 @@ static int check_copies(struct pk_checker *checker)
 int pk_check_store(struct pk_store *store, pk_finding_fn fn, void *arg,
                    struct pk_check_stats *ret_stats)
 {
-    struct pk_checker checker = {.store = store, .fn = fn, .arg = arg};
+    struct pk_checker checker;
     int err;
 
+    pk_checker_init(&checker, store);
+    checker.fn = fn;
+    checker.arg = arg;
     pk_store_drop_lines(store); /* what is on disk is asked for */
     pk_cache_forget(store);
-    checker.seen.ctx = &store->ctx;
     err = check_heads(&checker);
     checker.lenient = store->control.status == PK_STATUS_GCED;
     if (err == 0) {

@@ -4,23 +4,12 @@
 #define PK_INTEGRITY_H
 
 #include "pack/manager.h"
-
-/* Offsets that have been seen. */
-struct pk_seen {
-    struct pk_ctx *ctx;
-    uint64_t *slots; /* offset + 1; 0 is free */
-    size_t n_slots;
-    size_t n;
-};
-
-/* 1: it is new, and entered; 0: it was there. */
-NF_MUST_USE int pk_seen_add(struct pk_seen *seen, uint64_t off);
-void pk_seen_deinit(struct pk_seen *seen);
+#include "pack/verified.h"
 
 /* A directory to be checked, and what to do about findings. */
 struct pk_checker {
     struct pk_store *store;
-    struct pk_seen seen;
+    struct pk_verified known;
     pk_finding_fn fn;
     void *arg;
     struct pk_check_stats stats;
@@ -30,7 +19,11 @@ struct pk_checker {
     size_t n_todo;
     size_t cap_todo;
     struct pk_check_batch *batch; /* contents to be hashed, or NULL */
+    struct pk_check_path *path;   /* inodes from the root down, or NULL */
 };
+
+/* pk_checker_deinit releases. */
+void pk_checker_init(struct pk_checker *checker, struct pk_store *store);
 
 /* Verify the commit at off and its tree. Only memory and the callback end it
  * with an error. */

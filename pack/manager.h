@@ -25,6 +25,7 @@
 
 struct pk_gc;
 struct pk_inode;
+struct pk_verified;
 struct pk_trail;
 
 /* A line of recently read bytes, for the many small reads of heads. */
@@ -63,6 +64,7 @@ struct pk_store {
     uint64_t orphans;        /* offset of objects of a commit that found no
                                 room, to be flushed; or NF_NOWHERE */
     uint64_t room;           /* bytes to append until room.c asks again */
+    struct pk_verified *known;  /* what a check has verified, or NULL */
     struct pk_trail *trail;  /* takes what is loaded, or NULL (proofs) */
     bool partial;            /* a proof's: some objects are hashes alone, */
     bool strayed;            /* and one of these was looked at */

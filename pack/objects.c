@@ -20,6 +20,7 @@
 #include "pack/locate.h"
 #include "pack/room.h"
 #include "pack/trail.h"
+#include "pack/verified.h"
 
 enum { OBJECT_FIRST_READ = 1024 };
 
@@ -45,6 +46,26 @@ int pk_object_head(struct pk_store *store, uint64_t off, struct pk_head *ret)
     }
     if (err == 0) {
         pk_heads_put(&store->heads, off, ret);
+    }
+    return err;
+}
+
+int pk_object_hash(struct pk_store *store, uint64_t off, uint8_t *ret_kind,
+                   struct pk_digest *ret_hash)
+{
+    struct pk_verified_object object;
+    struct pk_head head;
+    int err;
+
+    if (store->known != NULL && pk_verified_find(store->known, off, &object)) {
+        *ret_kind = object.kind;
+        *ret_hash = object.hash;
+        return 0;
+    }
+    err = pk_object_head(store, off, &head);
+    if (err == 0) {
+        *ret_kind = head.kind;
+        *ret_hash = head.hash;
     }
     return err;
 }

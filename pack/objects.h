@@ -9,6 +9,10 @@
 NF_MUST_USE int pk_object_head(struct pk_store *store, uint64_t off,
                                struct pk_head *ret);
 
+/* Kind and hash of the entry at off, as its front says. Errors: as above. */
+NF_MUST_USE int pk_object_hash(struct pk_store *store, uint64_t off,
+                               uint8_t *ret_kind, struct pk_digest *ret_hash);
+
 /* The whole entry at off, into store->entry_buf. For entries without length
  * header at least min_len bytes, or all up to the end. */
 NF_MUST_USE int pk_object_read(struct pk_store *store, uint64_t off,

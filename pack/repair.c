@@ -384,10 +384,10 @@ static int repair_branches(struct repair *r)
 
 static int repair_last_good(struct repair *r)
 {
-    struct pk_checker checker = {.store = r->store};
+    struct pk_checker checker;
     int err = 0;
 
-    checker.seen.ctx = &r->store->ctx;
+    pk_checker_init(&checker, r->store);
     for (size_t i = r->n_commits; i > 0 && err == 0; i--) {
         uint64_t findings = checker.stats.findings;
         struct pk_head head;

@@ -627,6 +627,10 @@ struct pk_check_stats {
  * their trees (hashes, canonical shape, order, names), the index, the
  * dictionary, mappings and volumes. fn, or NULL, is told each finding. What a
  * collection took from commits that no branch names is none.
+ *
+ * Cost: each object is read and hashed once, as long as what is remembered of
+ * them, 50 bytes each, is not more than four times the cache (a fourth of one
+ * below 1 MiB). Beside that, 24 to 40 bytes for each object.
  */
 NF_MUST_USE int pk_check(struct pk_repo *repo, pk_finding_fn fn, void *arg,
                          struct pk_check_stats *ret_stats);

@@ -72,8 +72,7 @@ static int trial_run(const struct nf_env *env, const struct pk_open *opts,
 
         return other ? 0 : err;
     }
-    trial.checker.store = &repo->store;
-    trial.checker.seen.ctx = &repo->store.ctx;
+    pk_checker_init(&trial.checker, &repo->store);
     trial.checker.fn = trial_finding;
     trial.checker.budget = DETECT_OBJECTS;
     err = pk_index_each(&repo->store.index, trial_commit, &trial);

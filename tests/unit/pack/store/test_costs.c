@@ -366,5 +366,47 @@ START_TEST(of_looking_again)
 }
 END_TEST
 
+/* A check reads and hashes each object about once, however many versions of a
+ * directory refer to it, with a cache that holds few of them. */
+START_TEST(of_checking_versions)
+{
+    const struct pk_slice dirs[] = {bytes_of("a"), bytes_of("b")};
+    struct pk_check_stats stats;
+    struct pk_counters c;
+    struct scene s;
+    struct name name;
+    uint64_t n;
+
+    scene_begin(&s, 1);
+    for (unsigned version = 0; version < 50; version++) {
+        for (unsigned i = 0; i < (version == 0 ? 4 * SMALL : 20); i++) {
+            unsigned at = version == 0 ? i : i * 199 % (4 * SMALL);
+            struct pk_slice steps[2] = {dirs[at % 2]};
+
+            name_of(&name, at);
+            steps[1] = name.step;
+            assert_ok(pk_tree_set(s.tree, (struct pk_path){steps, 2},
+                                  (struct pk_slice){(uint8_t *)&version, 4}));
+        }
+        assert_ok(pk_commit_make(s.tree, &s.head, 1, &info, &s.head));
+    }
+    pk_tree_free(s.tree);
+    assert_ok(pk_repo_close(s.repo));
+    s.open.cache_len = CACHE + CACHE / 4;
+    assert_ok(pk_repo_open(&s.mem.env, &s.open, NULL, &s.repo));
+    s.open.cache_len = CACHE;
+    assert_ok(pk_check(s.repo, NULL, NULL, &stats));
+    assert_ok(pk_commit_tree(s.repo, &s.head, &s.tree));
+    ck_assert_uint_eq(stats.findings, 0);
+    pk_repo_counters(s.repo, &c);
+    n = stats.commits + stats.inodes + stats.contents;
+    printf("%u objects: %u read, %u hashed\n", (unsigned)n,
+           (unsigned)c.objects_read, (unsigned)c.objects_hashed);
+    ck_assert_uint_le(c.objects_read, n + n / 4);
+    ck_assert_uint_le(c.objects_hashed, n + n / 4);
+    scene_end(&s);
+}
+END_TEST
+
 UNIT_MAIN("pack/store/costs", of_a_call, of_looking_at_everything,
-          of_looking_again)
+          of_looking_again, of_checking_versions)
