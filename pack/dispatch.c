@@ -141,6 +141,18 @@ static int line_load(struct pk_store *store, uint64_t off,
     return 0;
 }
 
+const uint8_t *pk_store_peek(const struct pk_store *store, uint64_t off,
+                             size_t len)
+{
+    size_t i = (size_t)(off / LINE_LEN) & (store->n_lines - 1);
+    const struct pk_line *line = &store->lines[i];
+
+    return line->off != NF_NOWHERE && off >= line->off && len <= line->len &&
+                   off - line->off <= line->len - len
+               ? store->line_bytes + i * LINE_LEN + (off - line->off)
+               : NULL;
+}
+
 int pk_store_read_near(struct pk_store *store, uint64_t off, uint8_t *buf,
                        size_t len, size_t *ret_len)
 {

@@ -133,6 +133,10 @@ NF_MUST_USE int pk_store_read(struct pk_store *store, uint64_t off,
 NF_MUST_USE int pk_store_read_near(struct pk_store *store, uint64_t off,
                                    uint8_t *buf, size_t len, size_t *ret_len);
 
+/* len bytes at off, if a line happens to hold them all, or NULL. */
+const uint8_t *pk_store_peek(const struct pk_store *store, uint64_t off,
+                             size_t len);
+
 /* Forget lines and heads: what was read of the disk is to be read again. */
 void pk_store_drop_lines(struct pk_store *store);
 

@@ -27,24 +27,31 @@ enum { OBJECT_FIRST_READ = 1024 };
 int pk_object_head(struct pk_store *store, uint64_t off, struct pk_head *ret)
 {
     uint8_t raw[PK_HEAD_MAX];
-    size_t len = 0;
-    int err;
+    size_t len = store->scheme.hash_len + 10;
+    const uint8_t *p;
+    bool at_hand;
+    int err = 0;
 
     if (off == NF_NOWHERE && store->partial) {
         return pk_store_blinded(store);
     }
-    if (pk_heads_find(&store->heads, off, ret)) {
-        return 0;
+    /* Neighbours of what was read last are looked at where they lie. */
+    p = pk_store_peek(store, off, len);
+    at_hand = p != NULL;
+    if (!at_hand) {
+        if (pk_heads_find(&store->heads, off, ret)) {
+            return 0;
+        }
+        p = raw;
+        err = pk_store_read_near(store, off, raw, len, &len);
     }
-    err =
-        pk_store_read_near(store, off, raw, store->scheme.hash_len + 10, &len);
-    if (err == 0 && !pk_head_decode(raw, len, store->scheme.hash_len, ret)) {
+    if (err == 0 && !pk_head_decode(p, len, store->scheme.hash_len, ret)) {
         err = pk_store_fail(store, NF_EC_ENTRY, off, "entry");
     }
     if (err == 0 && ret->len > PK_INT63_MAX - off) {
         err = pk_store_fail(store, NF_EC_ENTRY, off, "length");
     }
-    if (err == 0) {
+    if (err == 0 && !at_hand) {
         pk_heads_put(&store->heads, off, ret);
     }
     return err;
