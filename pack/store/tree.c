@@ -328,30 +328,25 @@ static int tree_touch(struct pk_tree *tree, struct pk_path path)
     return err;
 }
 
-/* Bind a step of a node of our own. Takes item, on success only. */
+/* Bind a step of a node of our own, which is bound to something or not. Takes
+ * item, on success only. */
 static int own_bind(struct pk_repo *repo, struct pk_node *own,
-                    struct pk_slice step, struct pk_item item)
+                    struct pk_slice step, bool bound, struct pk_item item)
 {
-    struct pk_place dir = pk_place_of_node(own);
-    bool present = item.what != PK_ITEM_REMOVED;
-    struct pk_place place;
-    int err;
+    bool bind = item.what != PK_ITEM_REMOVED;
+    int err = pk_change_put(repo, &own->changes, step, item);
 
-    dir.node = own;
-    err = pk_place_step(repo, &dir, step, false, &place);
     if (err == 0) {
-        err = pk_change_put(repo, &own->changes, step, item);
-    }
-    if (err == 0) {
-        own->count += present && place.kind == PK_NONE;
-        own->count -= !present && place.kind != PK_NONE;
+        own->count += bind && !bound;
+        own->count -= !bind && bound;
         forget_opened(repo, own);
     }
     return err;
 }
 
-/* Bind path to item, whatever is there. Takes item, on success only. */
-static int tree_bind(struct pk_tree *tree, struct pk_path path,
+/* Bind path, which is bound to something or not, to item. Takes item, on
+ * success only. */
+static int tree_bind(struct pk_tree *tree, struct pk_path path, bool bound,
                      struct pk_item item)
 {
     struct pk_repo *repo = tree->repo;
@@ -373,7 +368,7 @@ static int tree_bind(struct pk_tree *tree, struct pk_path path,
     }
     if (err == 0) {
         nodes[n - 1]->hashed = false;
-        err = own_bind(repo, nodes[n - 1], path.steps[n - 1], item);
+        err = own_bind(repo, nodes[n - 1], path.steps[n - 1], bound, item);
     }
     /* Directories that are empty now, or were made for nothing. */
     for (size_t i = n - 1; i > 0; i--) {
@@ -385,7 +380,7 @@ static int tree_bind(struct pk_tree *tree, struct pk_path path,
         if (nodes[i]->count > 0) {
             break;
         }
-        if (own_bind(repo, nodes[i - 1], path.steps[i - 1], gone) != 0) {
+        if (own_bind(repo, nodes[i - 1], path.steps[i - 1], true, gone) != 0) {
             break; /* cannot fail: its change is there already */
         }
     }
@@ -398,10 +393,10 @@ static int tree_check_path(struct pk_tree *tree, struct pk_path path)
     return path.n == 0 ? tree_fail(tree, NF_EINVAL) : 0;
 }
 
-/* Is path bound to these contents? Otherwise *ret_has_hash tells whether it
- * took their hash to know. */
+/* Is path bound to these contents, or to anything? Otherwise *ret_has_hash
+ * tells whether it took their hash to know. */
 static int tree_has(struct pk_tree *tree, struct pk_path path,
-                    struct pk_slice contents, bool *ret_has,
+                    struct pk_slice contents, bool *ret_has, bool *ret_bound,
                     struct pk_digest *ret_hash, bool *ret_has_hash)
 {
     struct pk_place place;
@@ -409,6 +404,7 @@ static int tree_has(struct pk_tree *tree, struct pk_path path,
 
     *ret_has = false;
     *ret_has_hash = false;
+    *ret_bound = err == 0 && place.kind != PK_NONE;
     if (err != 0 || place.kind != PK_CONTENTS) {
         return err;
     }
@@ -431,11 +427,12 @@ int pk_tree_set(struct pk_tree *tree, struct pk_path path,
     struct pk_item item = {.what = PK_ITEM_BLOB};
     struct pk_digest hash;
     bool has = false;
+    bool bound = false;
     bool has_hash = false;
     int err = tree_check_path(tree, path);
 
     if (err == 0) {
-        err = tree_has(tree, path, contents, &has, &hash, &has_hash);
+        err = tree_has(tree, path, contents, &has, &bound, &hash, &has_hash);
     }
     if (err != 0 || has) {
         return err != 0 ? err : tree_touch(tree, path);
@@ -448,7 +445,7 @@ int pk_tree_set(struct pk_tree *tree, struct pk_path path,
         item.u.blob->hashed = true;
         item.u.blob->hash = hash;
     }
-    err = tree_bind(tree, path, item);
+    err = tree_bind(tree, path, bound, item);
     if (err != 0) {
         pk_item_unref(tree->repo, item);
     }
@@ -468,7 +465,7 @@ int pk_tree_remove(struct pk_tree *tree, struct pk_path path)
         return err;
     }
     return place.kind == PK_NONE ? tree_touch(tree, path)
-                                 : tree_bind(tree, path, item);
+                                 : tree_bind(tree, path, true, item);
 }
 
 /* The item of a place, with a reference. */
@@ -527,7 +524,7 @@ int pk_tree_bind_place(struct pk_tree *tree, struct pk_path path,
     if (err != 0) {
         return err;
     }
-    err = tree_bind(tree, path, item);
+    err = tree_bind(tree, path, old.kind != PK_NONE, item);
     if (err != 0) {
         pk_item_unref(tree->repo, item);
     }
@@ -574,6 +571,7 @@ int pk_tree_move(struct pk_tree *tree, struct pk_path from, struct pk_path to)
 {
     struct pk_item item;
     struct pk_place place;
+    enum pk_kind old = PK_NONE;
     int err = pk_place_find(tree, from, true, &place);
 
     if (err == 0 && place.kind == PK_NONE) {
@@ -586,12 +584,15 @@ int pk_tree_move(struct pk_tree *tree, struct pk_path from, struct pk_path to)
         err = tree_fail(tree, NF_EINVAL);
     }
     if (err == 0) {
+        err = pk_tree_kind(tree, to, &old);
+    }
+    if (err == 0) {
         err = place_item(tree->repo, &place, &item);
     }
     if (err != 0) {
         return err;
     }
-    err = tree_bind(tree, to, item);
+    err = tree_bind(tree, to, old != PK_NONE, item);
     if (err != 0) {
         pk_item_unref(tree->repo, item);
         return err;
