@@ -19,15 +19,27 @@ struct pk_slice pk_dict_string(const struct pk_dict *dict, uint64_t id)
     return id < dict->n ? dict->strings[id] : s;
 }
 
-/* The slot of a string, or the free one where it would go. */
-static uint32_t dict_slot(const struct pk_dict *dict, struct pk_slice s)
+enum { DICT_ID_BITS = 17, DICT_ID_MASK = (1 << DICT_ID_BITS) - 1 };
+_Static_assert((int)PK_DICT_MAX_STRINGS < (int)DICT_ID_MASK,
+               "ids fit into slots");
+
+/* The slot of a string, or the free one where it would go; with the bits of
+ * the hash that the slot of this string has. They spare looking at others. */
+static uint32_t dict_slot(const struct pk_dict *dict, struct pk_slice s,
+                          uint32_t *ret_bits)
 {
     uint32_t mask = dict->n_slots - 1;
-    uint32_t i = pk_ocaml_hash(0, s.p, s.len) & mask;
+    uint32_t hash = pk_ocaml_hash(0, s.p, s.len);
+    uint32_t i = hash & mask;
 
+    *ret_bits = hash << 2 & ~(uint32_t)DICT_ID_MASK; /* it has 30 */
     for (; dict->slots[i] != 0; i = (i + 1) & mask) {
-        struct pk_slice other = pk_dict_string(dict, dict->slots[i] - 1);
+        struct pk_slice other;
 
+        if (((dict->slots[i] ^ *ret_bits) & ~(uint32_t)DICT_ID_MASK) != 0) {
+            continue;
+        }
+        other = pk_dict_string(dict, (dict->slots[i] & DICT_ID_MASK) - 1);
         if (other.len == s.len && memcmp(other.p, s.p, s.len) == 0) {
             break;
         }
@@ -39,10 +51,11 @@ static uint32_t dict_slot(const struct pk_dict *dict, struct pk_slice s)
 static void dict_fill_slots(struct pk_dict *dict)
 {
     for (uint32_t id = 0; id < dict->n; id++) {
-        uint32_t i = dict_slot(dict, pk_dict_string(dict, id));
+        uint32_t bits;
+        uint32_t i = dict_slot(dict, pk_dict_string(dict, id), &bits);
 
         if (dict->slots[i] == 0) {
-            dict->slots[i] = id + 1;
+            dict->slots[i] = bits | (id + 1);
         }
     }
 }
@@ -75,6 +88,7 @@ static int dict_grow(struct pk_dict *dict)
 /* Enter a string that the arena holds. */
 static int dict_enter(struct pk_dict *dict, struct pk_slice string)
 {
+    uint32_t bits;
     uint32_t i;
     int err = dict->n == dict->cap ? dict_grow(dict) : 0;
 
@@ -82,10 +96,10 @@ static int dict_enter(struct pk_dict *dict, struct pk_slice string)
         return err;
     }
     dict->strings[dict->n] = string;
-    i = dict_slot(dict, string);
+    i = dict_slot(dict, string, &bits);
     dict->n++;
     if (dict->slots[i] == 0) {
-        dict->slots[i] = dict->n;
+        dict->slots[i] = bits | dict->n;
     } else {
         dict->repeats = true;
     }
@@ -163,7 +177,7 @@ int pk_dict_extend(struct pk_dict *dict, uint64_t end)
         struct pk_slice s = {NULL, pk_take_be32(&c)};
 
         s.p = pk_take(&c, s.len);
-        if (s.p == NULL || dict->n >= PK_DICT_MAX_STRINGS) {
+        if (s.p == NULL || pk_dict_is_full(dict)) {
             err = pk_fail(dict->ctx, NF_EC_DICT, "store.dict",
                           dict->header + start + pk_cursor_pos(&c), "string");
         } else {
@@ -185,14 +199,15 @@ int pk_dict_add(struct pk_dict *dict, struct pk_slice s, uint64_t *ret_id)
     int err;
 
     if (dict->n_slots > 0) {
-        uint32_t i = dict_slot(dict, s);
+        uint32_t bits;
+        uint32_t i = dict_slot(dict, s, &bits);
 
         if (dict->slots[i] != 0) {
-            *ret_id = dict->slots[i] - 1;
+            *ret_id = (dict->slots[i] & DICT_ID_MASK) - 1;
             return 1;
         }
     }
-    if (dict->n >= PK_DICT_MAX_STRINGS || s.len > INT32_MAX) {
+    if (pk_dict_is_full(dict) || s.len > INT32_MAX) {
         return 0;
     }
     copy = pk_arena_alloc(&dict->arena, s.len);

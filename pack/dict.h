@@ -23,7 +23,8 @@ struct pk_dict {
     struct pk_slice *strings;
     uint32_t n;
     uint32_t cap;
-    uint32_t *slots; /* id + 1 by hash of the string; 0 is free */
+    uint32_t *slots; /* by hash of the string: high bits of that, id + 1; 0 is
+                      * free */
     uint32_t n_slots;
     bool repeats; /* a string is there twice: the first id is the one */
 };
@@ -46,6 +47,12 @@ struct pk_slice pk_dict_string(const struct pk_dict *dict, uint64_t id);
 /* The id of a string, added if new. 1, or 0 when the dict is full. */
 NF_MUST_USE int pk_dict_add(struct pk_dict *dict, struct pk_slice s,
                             uint64_t *ret_id);
+
+/* Once full it stays as it is. */
+static inline bool pk_dict_is_full(const struct pk_dict *dict)
+{
+    return dict->n >= PK_DICT_MAX_STRINGS;
+}
 
 /* Write what was added; the caller orders it. */
 NF_MUST_USE int pk_dict_flush(struct pk_dict *dict);

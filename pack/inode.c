@@ -95,6 +95,18 @@ static bool inode_take_head(const struct pk_store *store, struct pk_cursor *c,
     return true;
 }
 
+/* Behind an inode stand at, hashes and raw. */
+static void inode_lay_out(const struct pk_store *store, struct pk_inode *inode,
+                          size_t raw_len)
+{
+    inode->at = (uint32_t *)(void *)(inode + 1);
+    inode->hashes = (uint8_t *)(inode->at + inode->n);
+    inode->raw = inode->hashes + inode->n * store->scheme.hash_len;
+    inode->raw_len = raw_len;
+    inode->kept.size = (size_t)(inode->raw - (uint8_t *)inode) + raw_len;
+    inode->kept.what = PK_CACHED_INODE;
+}
+
 int pk_inode_decode(struct pk_store *store, const uint8_t *p, size_t len,
                     bool known_end, struct pk_inode **ret_inode)
 {
@@ -109,17 +121,12 @@ int pk_inode_decode(struct pk_store *store, const uint8_t *p, size_t len,
     }
     size = sizeof(head) + head.n * (sizeof(uint32_t) + store->scheme.hash_len) +
            len;
-    inode = nf_calloc(&store->ctx.mem, 1, size);
+    inode = nf_alloc(&store->ctx.mem, size);
     if (inode == NULL) {
         return pk_fail_mem(&store->ctx);
     }
     *inode = head;
-    inode->kept.size = size;
-    inode->kept.what = PK_CACHED_INODE;
-    inode->at = (uint32_t *)(void *)(inode + 1);
-    inode->hashes = (uint8_t *)(inode->at + head.n);
-    inode->raw = inode->hashes + head.n * store->scheme.hash_len;
-    inode->raw_len = len;
+    inode_lay_out(store, inode, len);
     memcpy(inode->hashes + head.n * store->scheme.hash_len, p, len);
     c = pk_cursor_of(inode->raw, len);
     (void)inode_take_head(store, &c, &head); /* as above */
@@ -693,22 +700,22 @@ int pk_inode_load_child(struct pk_store *store, const struct pk_inode *parent,
     return 0;
 }
 
-void pk_inode_remember(struct pk_store *store, uint64_t off, uint8_t kind,
-                       const struct pk_digest *hash, struct pk_slice body,
-                       const uint8_t *hashes)
+void pk_inode_remember(struct pk_store *store, const struct pk_inode *made,
+                       struct pk_slice tail)
 {
-    struct pk_inode *inode;
+    const size_t front = made->n * (sizeof(*made->at) + store->scheme.hash_len);
+    const size_t size = sizeof(*made) + tail.len;
+    struct pk_inode *inode = nf_alloc(&store->ctx.mem, size);
 
-    if (pk_inode_decode(store, body.p, body.len, true, &inode) != 0) {
+    if (inode == NULL) {
         return;
     }
-    inode->kept.off = off;
-    inode->hash = *hash;
-    inode->kind = kind;
-    memcpy(inode->hashes, hashes, inode->n * store->scheme.hash_len);
+    *inode = *made;
+    memcpy(inode + 1, tail.p, tail.len);
+    inode_lay_out(store, inode, tail.len - front);
     inode->has_hashes = true;
     if (pk_cache_add(store, &inode->kept) != 0) {
-        nf_free(&store->ctx.mem, inode, inode->kept.size);
+        nf_free(&store->ctx.mem, inode, size);
     }
 }
 

@@ -71,12 +71,10 @@ NF_MUST_USE int pk_inode_check_child(struct pk_store *store,
                                      const struct pk_inode *child);
 void pk_inode_unpin(struct pk_store *store, struct pk_inode *inode);
 
-/* The inode that was just appended at off goes into the cache: hashes are
- * those of its bindings or children, whose hash it has. Without memory it does
- * not. */
-void pk_inode_remember(struct pk_store *store, uint64_t off, uint8_t kind,
-                       const struct pk_digest *hash, struct pk_slice body,
-                       const uint8_t *hashes);
+/* The inode that was just appended, as made says, goes into the cache. tail:
+ * at, hashes and raw, one behind the other. Without memory it does not. */
+void pk_inode_remember(struct pk_store *store, const struct pk_inode *made,
+                       struct pk_slice tail);
 
 /* The i-th binding or child, i < n. */
 void pk_inode_slot(const struct pk_store *store, const struct pk_inode *inode,

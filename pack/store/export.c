@@ -6,6 +6,8 @@
  *   directory is exported; then the node's fresh inodes are appended, children
  *   by index, depth first, before their parent.
  *
+ * That goes on a window of the pass at a time.
+ *
  * Where the index knows an equal object, that one stands for all below it. A
  * node that is stored lets go of its changes at once, so an error half way
  * leaves every node as it was to its users, and what was appended is found
@@ -17,15 +19,13 @@
 #include "pack/objects.h"
 #include "pack/store/plan.h"
 
-/* Plans being exported, and the buffer for bodies. */
+/* Plans being exported, and the inode being made. */
 struct export
 {
     struct pk_pass pass;
-    struct pk_plan **stack;
-    size_t depth;
-    size_t cap;
-    struct pk_buf body;
-    struct pk_buf hashes;
+    struct pk_plans stack;
+    struct pk_buf made; /* an inode as the cache keeps it */
+    size_t body;        /* where in it the body begins */
 };
 
 static struct pk_store *export_store(struct export *e)
@@ -77,116 +77,132 @@ static int val_addr(struct export *e, const struct pk_mval *val,
 }
 
 /* Names get their ids from the last to the first (spec 3.6). NF_NOWHERE:
- * inline. */
-static int values_ids(struct export *e, const struct pk_mnode *mnode,
-                      uint64_t *ids)
+ * inline. What was stored under an id, or inline as the dictionary is full,
+ * will be so again. */
+static int values_name(struct export *e, struct pk_mnode *mnode)
 {
+    struct pk_dict *dict = &export_store(e)->dict;
+
     for (uint32_t i = mnode->n; i > 0; i--) {
-        struct pk_slice step = mnode->u.vals[i - 1].step;
-        uint64_t known = mnode->u.vals[i - 1].name_id;
+        struct pk_mval *val = &mnode->u.vals[i - 1];
+        bool wanted = val->step.len > PK_DICT_INLINE_LEN;
         int got = 0;
 
-        if (step.len > PK_DICT_INLINE_LEN && known != NF_NOWHERE &&
-            !export_store(e)->dict.repeats) {
-            ids[i - 1] = known;
+        if (wanted && val->named && !dict->repeats &&
+            (val->name_id != NF_NOWHERE || pk_dict_is_full(dict))) {
             continue;
         }
-        if (step.len > PK_DICT_INLINE_LEN) {
-            got = pk_dict_add(&export_store(e)->dict, step, &ids[i - 1]);
+        if (wanted) {
+            got = pk_dict_add(dict, val->step, &val->name_id);
         }
         if (got < 0) {
             return got;
         }
         if (got == 0) {
-            ids[i - 1] = NF_NOWHERE;
+            val->name_id = NF_NOWHERE;
         }
     }
     return 0;
 }
 
-static int encode_values(struct export *e, const struct pk_mnode *mnode)
+/* Binding or child i of n begins here, and this is its hash. */
+static void encode_slot(struct export *e, size_t i, size_t n,
+                        const uint8_t *hash)
+{
+    const size_t hash_len = export_store(e)->scheme.hash_len;
+    const uint32_t at = (uint32_t)(e->made.len - e->body);
+
+    if (!e->made.failed) {
+        memcpy(e->made.p + i * sizeof(at), &at, sizeof(at));
+        memcpy(e->made.p + n * sizeof(at) + i * hash_len, hash, hash_len);
+    }
+}
+
+static int encode_values(struct export *e, struct pk_mnode *mnode)
 {
     struct pk_store *store = export_store(e);
-    uint64_t *ids = nf_calloc(&store->ctx.mem, mnode->n + 1u, sizeof(*ids));
-    int err;
+    struct pk_buf *out = &e->made;
+    int err = values_name(e, mnode);
 
-    if (ids == NULL) {
-        return pk_fail_mem(&store->ctx);
-    }
-    err = values_ids(e, mnode, ids);
-    pk_put_u8(&e->body, 0);
-    pk_put_varint(&e->body, mnode->n);
+    pk_put_u8(out, 0);
+    pk_put_varint(out, mnode->n);
     for (uint32_t i = 0; i < mnode->n && err == 0; i++) {
         const struct pk_mval *val = &mnode->u.vals[i];
-        bool inline_name = ids[i] == NF_NOWHERE;
+        bool inline_name = val->name_id == NF_NOWHERE;
         struct pk_addr addr;
 
         err = val_addr(e, val, &addr);
-        pk_put_u8(&e->body,
+        encode_slot(e, i, mnode->n, val->hash);
+        pk_put_u8(out,
                   (uint8_t)((inline_name ? 6 : 0) + (addr.by_hash ? 3 : 0) +
                             (val->kind == PK_NODE ? 2 : 0)));
         if (inline_name) {
-            pk_put_boxed(&e->body, val->step);
+            pk_put_boxed(out, val->step);
         } else {
-            pk_put_varint(&e->body, ids[i]);
+            pk_put_varint(out, val->name_id);
         }
         if (addr.by_hash) {
-            pk_put(&e->body, addr.hash.b, store->scheme.hash_len);
+            pk_put(out, addr.hash.b, store->scheme.hash_len);
         } else {
-            pk_put_be64(&e->body, addr.off);
+            pk_put_be64(out, addr.off);
         }
     }
-    nf_free(&store->ctx.mem, ids, (mnode->n + 1u) * sizeof(*ids));
     return err;
 }
 
 static void encode_tree(struct export *e, const struct pk_mnode *mnode)
 {
-    pk_put_u8(&e->body, 1);
-    pk_put_varint(&e->body, mnode->depth);
-    pk_put_varint(&e->body, mnode->length);
-    pk_put_varint(&e->body, mnode->n);
+    struct pk_buf *out = &e->made;
+
+    pk_put_u8(out, 1);
+    pk_put_varint(out, mnode->depth);
+    pk_put_varint(out, mnode->length);
+    pk_put_varint(out, mnode->n);
     for (uint32_t i = 0; i < mnode->n; i++) {
         const struct pk_mnode *kid = mnode->u.kids[i];
         struct pk_addr addr = {.off = kid->off};
 
-        pk_put_varint(&e->body, kid->index);
-        pk_put_addr(&e->body, &addr, export_store(e)->scheme.hash_len);
+        encode_slot(e, i, mnode->n, kid->hash.b);
+        pk_put_varint(out, kid->index);
+        pk_put_addr(out, &addr, export_store(e)->scheme.hash_len);
     }
 }
 
-/* ------------------------------------------------------------------ append */
-
-static int append_body(struct export *e, uint8_t kind,
-                       const struct pk_digest *hash, uint64_t *ret_off)
+/* Make the body, behind what the cache has in front of it. */
+static int encode(struct export *e, struct pk_mnode *mnode)
 {
-    return e->body.failed
-               ? pk_fail_mem(&export_store(e)->ctx)
-               : pk_object_append_boxed(
-                     export_store(e), kind, hash,
-                     (struct pk_slice){e->body.p, e->body.len}, ret_off);
+    struct pk_store *store = export_store(e);
+    int err = 0;
+
+    e->body = mnode->n * (sizeof(uint32_t) + store->scheme.hash_len);
+    pk_buf_clear(&e->made);
+    (void)pk_buf_grow(&e->made, e->body);
+    if (mnode->tree) {
+        encode_tree(e, mnode);
+    } else {
+        err = encode_values(e, mnode);
+    }
+    return err == 0 && e->made.failed ? pk_fail_mem(&store->ctx) : err;
 }
+
+/* ------------------------------------------------------------------ append */
 
 /* The next change of this directory will want the inode: keep it at hand. */
 static void remember_mnode(struct export *e, const struct pk_mnode *mnode,
                            uint8_t kind)
 {
-    struct pk_store *store = export_store(e);
-    const size_t hash_len = store->scheme.hash_len;
-    uint8_t *at;
+    const struct pk_inode inode = {
+        .kept.off = mnode->off,
+        .hash = mnode->hash,
+        .depth = mnode->depth,
+        .tree = mnode->tree,
+        .kind = kind,
+        .length = mnode->length,
+        .n = mnode->n,
+    };
 
-    pk_buf_clear(&e->hashes);
-    at = pk_buf_grow(&e->hashes, mnode->n * hash_len);
-    if (at == NULL) {
-        return;
-    }
-    for (uint32_t i = 0; i < mnode->n; i++, at += hash_len) {
-        memcpy(at,
-               mnode->tree ? mnode->u.kids[i]->hash.b : mnode->u.vals[i].hash,
-               hash_len);
-    }
-    pk_inode_remember(store, mnode->off, kind, &mnode->hash,
-                      (struct pk_slice){e->body.p, e->body.len}, e->hashes.p);
+    pk_inode_remember(export_store(e), &inode,
+                      (struct pk_slice){e->made.p, e->made.len});
 }
 
 /* An inode and the fresh ones below it. */
@@ -211,15 +227,15 @@ static int append_mnode(struct export *e, struct pk_mnode *mnode)
     for (uint32_t i = 0; mnode->tree && i < mnode->n && err == 0; i++) {
         err = append_mnode(e, mnode->u.kids[i]);
     }
-    pk_buf_clear(&e->body);
-    if (err == 0 && mnode->tree) {
-        encode_tree(e, mnode);
-    } else if (err == 0) {
-        err = encode_values(e, mnode);
+    if (err == 0) {
+        err = encode(e, mnode);
     }
     end = pk_store_end(export_store(e));
     if (err == 0) {
-        err = append_body(e, kind, &mnode->hash, &mnode->off);
+        err = pk_object_append_boxed(
+            export_store(e), kind, &mnode->hash,
+            (struct pk_slice){e->made.p + e->body, e->made.len - e->body},
+            &mnode->off);
     }
     if (err == 0 && mnode->off >= end) {
         pk_cache_demote(export_store(e), was);
@@ -234,44 +250,25 @@ static int append_blob(struct export *e, struct pk_blob *blob)
     if (blob->off != NF_NOWHERE) {
         return 0;
     }
-    pk_buf_clear(&e->body);
-    pk_put(&e->body, blob->data, blob->len);
-    return append_body(e, 'B', &blob->hash, &blob->off);
+    return pk_object_append_boxed(export_store(e), 'B', &blob->hash,
+                                  (struct pk_slice){blob->data, blob->len},
+                                  &blob->off);
 }
 
 /* The node is stored: its changes are in what base names now. */
 static void export_settle(struct export *e, struct pk_plan *plan)
 {
     plan->node->base = plan->root->off;
+    plan->node->plan = NULL; /* others may refer to it, too */
     pk_node_clear(e->pass.repo, plan->node);
 }
 
 /* ------------------------------------------------------------------ export */
 
-static int export_push(struct export *e, struct pk_plan *plan)
-{
-    struct nf_mem *mem = &export_store(e)->ctx.mem;
-
-    if (e->depth == e->cap) {
-        size_t cap = e->cap == 0 ? 16 : e->cap * 2;
-        struct pk_plan **stack =
-            nf_realloc(mem, e->stack, e->cap * sizeof(struct pk_plan *),
-                       cap * sizeof(struct pk_plan *));
-
-        if (stack == NULL) {
-            return pk_fail_mem(&export_store(e)->ctx);
-        }
-        e->stack = stack;
-        e->cap = cap;
-    }
-    e->stack[e->depth++] = plan;
-    return 0;
-}
-
 /* One step of the descent: the top plan's next change, or its inodes. */
 static int export_step(struct export *e)
 {
-    struct pk_plan *plan = e->stack[e->depth - 1];
+    struct pk_plan *plan = e->stack.plans[e->stack.n - 1];
     const struct pk_item *item;
     int err;
 
@@ -279,7 +276,7 @@ static int export_step(struct export *e)
         err = append_mnode(e, plan->root);
         if (err == 0) {
             export_settle(e, plan);
-            e->depth--;
+            e->stack.n--;
         }
         return err;
     }
@@ -287,18 +284,31 @@ static int export_step(struct export *e)
     if (item->what == PK_ITEM_BLOB) {
         return append_blob(e, item->u.blob);
     }
-    if (item->what == PK_ITEM_NODE && item->u.node->changes != NULL) {
-        nf_assert(item->u.node->plan != NULL);
-        return export_push(e, item->u.node->plan);
+    if (item->what == PK_ITEM_NODE && item->u.node->plan != NULL) {
+        return pk_pass_push(&e->pass, &e->stack, item->u.node->plan);
     }
     return 0;
+}
+
+/* Up to the last plan of the window. */
+static int export_window(struct export *e)
+{
+    const struct pk_plan *last = e->pass.plans;
+    int err = 0;
+
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    while (err == 0 && last->node->plan != NULL) {
+        err = export_step(e);
+    }
+    return err;
 }
 
 int pk_node_export(struct pk_repo *repo, struct pk_node *node)
 {
     struct pk_store *store = &repo->store;
-    struct export e = {.body = pk_buf_of(&store->ctx.mem),
-                       .hashes = pk_buf_of(&store->ctx.mem)};
+    struct export e = {.made = pk_buf_of(&store->ctx.mem)};
     int err;
 
     if (node->count == 0 && store->scheme.config.forbid_empty) {
@@ -306,14 +316,14 @@ int pk_node_export(struct pk_repo *repo, struct pk_node *node)
     }
     err = pk_pass_begin(&e.pass, repo, node, true);
     if (err == 0 && node->plan != NULL) {
-        err = export_push(&e, node->plan);
+        err = pk_pass_push(&e.pass, &e.stack, node->plan);
     }
-    while (err == 0 && e.depth > 0) {
-        err = export_step(&e);
+    while (err == 0 && (err = pk_pass_next(&e.pass)) > 0) {
+        err = export_window(&e);
     }
-    nf_free(&store->ctx.mem, e.stack, e.cap * sizeof(struct pk_plan *));
-    pk_buf_deinit(&e.body);
-    pk_buf_deinit(&e.hashes);
+    nf_free(&store->ctx.mem, e.stack.plans,
+            e.stack.cap * sizeof(struct pk_plan *));
+    pk_buf_deinit(&e.made);
     pk_pass_end(&e.pass);
     return err;
 }

@@ -77,9 +77,14 @@ static int expand_vals(struct pk_pass *pass, struct pk_mnode *mnode,
         struct pk_slot slot;
 
         pk_inode_slot(&pass->repo->store, &copy, i, &slot);
-        vals[i] = (struct pk_mval){
-            slot.step, slot.kind,     slot.addr.by_hash, bytes + i * hash_len,
-            NULL,      slot.addr.off, slot.name_id};
+        vals[i] = (struct pk_mval){slot.step,
+                                   slot.kind,
+                                   slot.addr.by_hash,
+                                   bytes + i * hash_len,
+                                   NULL,
+                                   slot.addr.off,
+                                   true,
+                                   slot.name_id};
     }
     mnode->u.vals = vals;
     mnode->cap = inode->n + 1;
@@ -428,7 +433,12 @@ static int values_insert(struct pk_pass *pass, struct pk_mnode *mnode,
     int err = 0;
 
     if (mnode_val(mnode, val->step, &i)) {
-        mnode->u.vals[i] = *val;
+        struct pk_mval *at = &mnode->u.vals[i];
+        const struct pk_mval old = *at;
+
+        *at = *val;
+        at->named = old.named;
+        at->name_id = old.name_id;
         return 0;
     }
     err = mnode_reserve(pass, mnode);
@@ -585,7 +595,6 @@ static struct pk_mval val_of_change(const struct pk_change *change)
         .step = {change->step, change->step_len},
         .kind = pk_item_kind(*item),
         .item = item,
-        .name_id = NF_NOWHERE,
     };
 
     switch (item->what) {

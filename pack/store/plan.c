@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A pass over the changed directories below a node, to hash or to store them.
+ * It goes through them depth first, children before parents, and does a window
+ * of so many after the other:
  *
- *   1. collect them, children before parents, with their heights
- *   2. hash all contents that are new
- *   3. height by height: apply the changes, then hash the fresh inodes, the
+ *   1. collect them, with their heights; hash all contents that are new
+ *   2. height by height: apply the changes, then hash the fresh inodes, the
  *      deepest first; all inodes of one depth over all directories of one
  *      height are independent and hashed together
+ *   3. the caller stores them, if that is what it is for
  *
  * A directory's hash needs those of what it binds, an inode's those of its
- * children, nothing else: that is what the order says. Everything a pass
- * allocates is in its arena; what it leaves behind are the hashes in the nodes
- * and blobs.
+ * children, nothing else: that is what the order says. Everything a window
+ * allocates is in its arena, so what a pass takes does not grow with what has
+ * been changed, but for a directory whose own changes are more than a window;
+ * what it leaves behind are the hashes in the nodes and blobs.
  */
 #include "pack/store/plan.h"
 
@@ -19,133 +22,11 @@
 
 enum { BATCH_JOBS = 64 };
 
-/* ----------------------------------------------------------------- collect */
-
-/* A level of the descent. */
-struct descent {
-    struct pk_plan *plan;
-    size_t next; /* of its changes */
-};
-
-struct collector {
-    struct pk_pass *pass;
-    struct descent *stack;
-    size_t depth;
-    size_t cap;
-    bool all;
-};
-
-static bool plan_wanted(const struct collector *c, const struct pk_node *node)
-{
-    return (node->changes != NULL || node->base == NF_NOWHERE) &&
-           (c->all || !node->hashed) && node->mark != c->pass->repo->pass;
-}
-
-static size_t count_changes(struct pk_change *changes)
-{
-    struct pk_change_iter iter;
-    size_t n = 0;
-
-    pk_change_iter_begin(&iter, changes);
-    while (pk_change_iter_next(&iter) != NULL) {
-        n++;
-    }
-    return n;
-}
-
-static int plan_new(struct collector *c, struct pk_node *node)
-{
-    struct pk_arena *arena = &c->pass->arena;
-    struct pk_ctx *ctx = &c->pass->repo->store.ctx;
-    struct pk_plan *plan = pk_arena_alloc(arena, sizeof(*plan));
-    struct pk_change_iter iter;
-
-    if (c->depth == c->cap) {
-        size_t cap = c->cap == 0 ? 16 : c->cap * 2;
-        struct descent *stack = nf_realloc(
-            &ctx->mem, c->stack, c->cap * sizeof(*stack), cap * sizeof(*stack));
-
-        if (stack == NULL) {
-            return pk_fail_mem(ctx);
-        }
-        c->stack = stack;
-        c->cap = cap;
-    }
-    if (plan == NULL) {
-        return pk_fail_mem(ctx);
-    }
-    memset(plan, 0, sizeof(*plan));
-    plan->node = node;
-    plan->n_changes = count_changes(node->changes);
-    plan->changes =
-        pk_arena_alloc(arena, plan->n_changes * sizeof(struct pk_change *));
-    if (plan->changes == NULL) {
-        return pk_fail_mem(ctx);
-    }
-    pk_change_iter_begin(&iter, node->changes);
-    for (size_t i = 0; i < plan->n_changes; i++) {
-        plan->changes[i] = pk_change_iter_next(&iter);
-    }
-    node->mark = c->pass->repo->pass;
-    node->plan = plan;
-    node->refs++; /* the pass needs it longer than its parent may */
-    c->stack[c->depth++] = (struct descent){plan, 0};
-    return 0;
-}
-
-/* Done with the top level: it follows all that it needs. */
-static void collect_pop(struct collector *c)
-{
-    struct pk_plan *plan = c->stack[--c->depth].plan;
-
-    *c->pass->tail = plan;
-    c->pass->tail = &plan->next;
-    if (c->depth > 0) {
-        struct pk_plan *above = c->stack[c->depth - 1].plan;
-
-        if (above->height <= plan->height) {
-            above->height = plan->height + 1;
-        }
-    }
-}
-
-static int pass_collect(struct pk_pass *pass, struct pk_node *node, bool all)
-{
-    struct collector c = {.pass = pass, .all = all};
-    int err = plan_wanted(&c, node) ? plan_new(&c, node) : 0;
-
-    while (err == 0 && c.depth > 0) {
-        struct descent *top = &c.stack[c.depth - 1];
-        const struct pk_item *item;
-
-        if (top->next == top->plan->n_changes) {
-            collect_pop(&c);
-            continue;
-        }
-        item = &top->plan->changes[top->next++]->item;
-        if (item->what != PK_ITEM_NODE) {
-            continue;
-        }
-        if (plan_wanted(&c, item->u.node)) {
-            err = plan_new(&c, item->u.node);
-        } else if (item->u.node->mark == pass->repo->pass &&
-                   item->u.node->plan != NULL &&
-                   top->plan->height <= item->u.node->plan->height) {
-            top->plan->height = item->u.node->plan->height + 1;
-        }
-    }
-    while (c.depth > 0) { /* after an error: for pk_pass_end to find */
-        collect_pop(&c);
-    }
-    nf_free(&pass->repo->store.ctx.mem, c.stack, c.cap * sizeof(*c.stack));
-    return err;
-}
-
 /* --------------------------------------------------------------- hash many */
 
 /* Messages to be hashed together: each is built in buf, so that its place may
  * move until the batch is run. */
-struct batch {
+struct pk_batch {
     struct pk_pass *pass;
     struct pk_buf buf;
     struct {
@@ -153,12 +34,13 @@ struct batch {
         size_t len;
         struct pk_slice tail;
         struct pk_digest *digest;
+        bool *done; /* to be set, or NULL */
     } msgs[BATCH_JOBS];
     struct pk_hash_job jobs[BATCH_JOBS];
     size_t n;
 };
 
-static int batch_run(struct batch *b)
+static int batch_run(struct pk_batch *b)
 {
     struct pk_store *store = &b->pass->repo->store;
     int err;
@@ -179,19 +61,25 @@ static int batch_run(struct batch *b)
     }
     store->counters.objects_hashed += b->n;
     err = pk_hash_many(&store->scheme.hasher, b->jobs, b->n);
+    for (size_t i = 0; i < b->n && err == 0; i++) {
+        if (b->msgs[i].done != NULL) {
+            *b->msgs[i].done = true;
+        }
+    }
     b->n = 0;
     pk_buf_clear(&b->buf);
     return err;
 }
 
 /* The bytes of buf from `at` on, and tail behind them, are a message. */
-static int batch_add(struct batch *b, size_t at, struct pk_slice tail,
-                     struct pk_digest *digest)
+static int batch_add(struct pk_batch *b, size_t at, struct pk_slice tail,
+                     struct pk_digest *digest, bool *done)
 {
     b->msgs[b->n].at = at;
     b->msgs[b->n].len = b->buf.len - at;
     b->msgs[b->n].tail = tail;
     b->msgs[b->n].digest = digest;
+    b->msgs[b->n].done = done;
     b->n++;
     return b->n == BATCH_JOBS ||
                    b->buf.len > b->pass->repo->store.ctx.bulk_len / 2
@@ -199,44 +87,162 @@ static int batch_add(struct batch *b, size_t at, struct pk_slice tail,
                : 0;
 }
 
-/* Contents of one directory that have no hash yet. */
-static int hash_blobs(struct batch *b, const struct pk_plan *plan)
+/* Contents that may have no hash yet. */
+static int hash_blob(struct pk_batch *b, struct pk_blob *blob)
 {
-    for (size_t i = 0; i < plan->n_changes; i++) {
-        const struct pk_item *item = &plan->changes[i]->item;
-        uint8_t pre[PK_PRE_CONTENTS_MAX];
-        struct pk_blob *blob;
-        size_t at = b->buf.len;
-        int err;
+    uint8_t pre[PK_PRE_CONTENTS_MAX];
+    size_t at = b->buf.len;
 
-        if (item->what != PK_ITEM_BLOB || item->u.blob->hashed) {
-            continue;
+    if (blob->hashed) {
+        return 0;
+    }
+    pk_put(&b->buf, pre,
+           pk_pre_contents(&b->pass->repo->store.scheme, blob->len, pre));
+    return batch_add(b, at, (struct pk_slice){blob->data, blob->len},
+                     &blob->hash, &blob->hashed);
+}
+
+/* ----------------------------------------------------------------- collect */
+
+static bool plan_wanted(const struct pk_pass *pass, const struct pk_node *node)
+{
+    return (node->changes != NULL || node->base == NF_NOWHERE) &&
+           (pass->all || !node->hashed) && node->mark != pass->repo->pass;
+}
+
+static size_t count_changes(struct pk_change *changes)
+{
+    struct pk_change_iter iter;
+    size_t n = 0;
+
+    pk_change_iter_begin(&iter, changes);
+    while (pk_change_iter_next(&iter) != NULL) {
+        n++;
+    }
+    return n;
+}
+
+int pk_pass_push(struct pk_pass *pass, struct pk_plans *stack,
+                 struct pk_plan *plan)
+{
+    struct pk_ctx *ctx = &pass->repo->store.ctx;
+
+    if (stack->n == stack->cap) {
+        size_t cap = stack->cap == 0 ? 16 : stack->cap * 2;
+        struct pk_plan **plans = nf_realloc(
+            &ctx->mem, stack->plans, stack->cap * sizeof(struct pk_plan *),
+            cap * sizeof(struct pk_plan *));
+
+        if (plans == NULL) {
+            return pk_fail_mem(ctx);
         }
-        blob = item->u.blob;
-        pk_put(&b->buf, pre,
-               pk_pre_contents(&b->pass->repo->store.scheme, blob->len, pre));
-        err = batch_add(b, at, (struct pk_slice){blob->data, blob->len},
-                        &blob->hash);
-        if (err != 0) {
-            return err;
+        stack->plans = plans;
+        stack->cap = cap;
+    }
+    stack->plans[stack->n++] = plan;
+    return 0;
+}
+
+static void plan_free(struct pk_pass *pass, struct pk_plan *plan)
+{
+    plan->node->plan = NULL;
+    pk_node_unref(pass->repo, plan->node);
+    nf_free(&pass->repo->store.ctx.mem, plan,
+            sizeof(*plan) + plan->n_changes * sizeof(struct pk_change *));
+}
+
+static int plan_new(struct pk_pass *pass, struct pk_node *node)
+{
+    struct pk_ctx *ctx = &pass->repo->store.ctx;
+    size_t n = count_changes(node->changes);
+    struct pk_plan *plan =
+        nf_alloc(&ctx->mem, sizeof(*plan) + n * sizeof(struct pk_change *));
+    struct pk_change_iter iter;
+
+    if (plan == NULL) {
+        return pk_fail_mem(ctx);
+    }
+    memset(plan, 0, sizeof(*plan));
+    plan->node = node;
+    plan->n_changes = n;
+    pk_change_iter_begin(&iter, node->changes);
+    for (size_t i = 0; i < n; i++) {
+        plan->changes[i] = pk_change_iter_next(&iter);
+    }
+    node->refs++; /* the pass needs it longer than its parent may */
+    if (pk_pass_push(pass, &pass->open, plan) != 0) {
+        plan_free(pass, plan);
+        return pk_fail_mem(ctx);
+    }
+    node->mark = pass->repo->pass;
+    node->plan = plan;
+    return 0;
+}
+
+/* Done with the lowest open plan: it follows all that it needs. */
+static void collect_pop(struct pk_pass *pass)
+{
+    struct pk_plan *plan = pass->open.plans[--pass->open.n];
+
+    *pass->tail = plan;
+    pass->tail = &plan->next;
+    pass->weight += 16 + plan->n_changes;
+    if (pass->open.n > 0) {
+        struct pk_plan *above = pass->open.plans[pass->open.n - 1];
+
+        if (above->height <= plan->height) {
+            above->height = plan->height + 1;
         }
+    }
+}
+
+/* Take the next change of the lowest open plan. */
+static int collect_change(struct pk_batch *b, struct pk_plan *plan)
+{
+    struct pk_pass *pass = b->pass;
+    const struct pk_item *item = &plan->changes[plan->next_change++]->item;
+
+    if (item->what == PK_ITEM_BLOB) {
+        return hash_blob(b, item->u.blob);
+    }
+    if (item->what != PK_ITEM_NODE) {
+        return 0;
+    }
+    if (plan_wanted(pass, item->u.node)) {
+        return plan_new(pass, item->u.node);
+    }
+    if (item->u.node->mark == pass->repo->pass && item->u.node->plan != NULL &&
+        plan->height <= item->u.node->plan->height) {
+        plan->height = item->u.node->plan->height + 1;
     }
     return 0;
 }
 
-static void mark_blobs(const struct pk_plan *plan)
+/* The plans of the next window, and all contents on the way to the last. */
+static int window_collect(struct pk_batch *b)
 {
-    for (size_t i = 0; i < plan->n_changes; i++) {
-        const struct pk_item *item = &plan->changes[i]->item;
+    struct pk_pass *pass = b->pass;
+    int err = 0;
 
-        if (item->what == PK_ITEM_BLOB) {
-            item->u.blob->hashed = true;
+    for (size_t i = 0; i < pass->open.n; i++) {
+        pass->open.plans[i]->height = 0; /* what is below is done */
+    }
+    while (err == 0 && pass->open.n > 0 && pass->weight < pass->max_weight) {
+        struct pk_plan *plan = pass->open.plans[pass->open.n - 1];
+
+        if (plan->next_change == plan->n_changes) {
+            collect_pop(pass);
+        } else {
+            err = collect_change(b, plan);
         }
     }
+    return err == 0 ? batch_run(b) : err;
 }
 
+/* -------------------------------------------------------------- hash inodes */
+
 /* The message of one fresh inode. */
-static int hash_mnode(struct batch *b, struct pk_mnode *mnode, bool root)
+static int hash_mnode(struct pk_batch *b, struct pk_mnode *mnode, bool root)
 {
     struct pk_pass *pass = b->pass;
     const struct pk_scheme *scheme = &pass->repo->store.scheme;
@@ -278,11 +284,12 @@ static int hash_mnode(struct batch *b, struct pk_mnode *mnode, bool root)
         }
     }
     pk_arena_clear(&pass->scratch);
-    return batch_add(b, at, (struct pk_slice){NULL, 0}, &mnode->hash);
+    return batch_add(b, at, (struct pk_slice){NULL, 0}, &mnode->hash, NULL);
 }
 
 /* The fresh inodes of one depth below mnode. */
-static int hash_depth(struct batch *b, struct pk_mnode *mnode, uint32_t depth)
+static int hash_depth(struct pk_batch *b, struct pk_mnode *mnode,
+                      uint32_t depth)
 {
     int err = 0;
 
@@ -328,7 +335,7 @@ static int plan_apply(struct pk_pass *pass, struct pk_plan *plan)
 
 /* All directories of one height: plans is a list of them by `next`, those of
  * other heights in between. */
-static int hash_height(struct batch *b, uint32_t height)
+static int hash_height(struct pk_batch *b, uint32_t height)
 {
     struct pk_pass *pass = b->pass;
     uint32_t max = 0;
@@ -362,63 +369,88 @@ static int hash_height(struct batch *b, uint32_t height)
     return err;
 }
 
-static int pass_hash(struct pk_pass *pass)
+static int window_hash(struct pk_batch *b)
 {
-    struct nf_mem *mem = &pass->repo->store.ctx.mem;
-    struct batch *b = nf_calloc(mem, 1, sizeof(*b));
     uint32_t top = 0;
     int err = 0;
 
-    if (b == NULL) {
-        return pk_fail_mem(&pass->repo->store.ctx);
-    }
-    b->pass = pass;
-    b->buf = pk_buf_of(mem);
-    for (struct pk_plan *p = pass->plans; p != NULL && err == 0; p = p->next) {
-        err = hash_blobs(b, p);
+    for (struct pk_plan *p = b->pass->plans; p != NULL; p = p->next) {
         top = p->height > top ? p->height : top;
-    }
-    if (err == 0) {
-        err = batch_run(b);
-    }
-    for (struct pk_plan *p = pass->plans; p != NULL && err == 0; p = p->next) {
-        mark_blobs(p);
     }
     for (uint32_t h = 0; h <= top && err == 0; h++) {
         err = hash_height(b, h);
     }
-    pk_buf_deinit(&b->buf);
-    nf_free(mem, b, sizeof(*b));
     return err;
 }
 
 /* ------------------------------------------------------------------ a pass */
 
+static void window_end(struct pk_pass *pass)
+{
+    while (pass->plans != NULL) {
+        struct pk_plan *plan = pass->plans;
+
+        pass->plans = plan->next;
+        plan_free(pass, plan);
+    }
+    pass->tail = &pass->plans;
+    pass->weight = 0;
+    pk_arena_clear(&pass->scratch);
+    pk_arena_clear(&pass->arena);
+}
+
+/* Of inodes, by the memory that they take: an eighth of the cache is a window
+ * of 256 directories with the usual bindings. */
+enum { WEIGHT_LEN = 32 };
+
 int pk_pass_begin(struct pk_pass *pass, struct pk_repo *repo,
                   struct pk_node *node, bool all)
 {
+    struct pk_ctx *ctx = &repo->store.ctx;
+
+    *pass = (struct pk_pass){.repo = repo, .all = all};
+    pass->arena = pk_arena_of(&ctx->mem);
+    pass->scratch = pk_arena_of(&ctx->mem);
+    pass->tail = &pass->plans;
+    pass->max_weight = ctx->bulk_len / WEIGHT_LEN;
+    repo->pass++;
+    pass->batch = nf_calloc(&ctx->mem, 1, sizeof(*pass->batch));
+    if (pass->batch == NULL) {
+        return pk_fail_mem(ctx);
+    }
+    pass->batch->pass = pass;
+    pass->batch->buf = pk_buf_of(&ctx->mem);
+    return plan_wanted(pass, node) ? plan_new(pass, node) : 0;
+}
+
+int pk_pass_next(struct pk_pass *pass)
+{
     int err;
 
-    *pass = (struct pk_pass){.repo = repo};
-    pass->arena = pk_arena_of(&repo->store.ctx.mem);
-    pass->scratch = pk_arena_of(&repo->store.ctx.mem);
-    pass->tail = &pass->plans;
-    repo->pass++;
-    err = pass_collect(pass, node, all);
-    if (err == 0 && pass->plans != NULL) {
-        err = pass_hash(pass);
+    window_end(pass);
+    if (pass->open.n == 0) {
+        return 0;
     }
-    return err;
+    err = window_collect(pass->batch);
+    if (err == 0) {
+        err = window_hash(pass->batch);
+    }
+    return err == 0 ? 1 : err;
 }
 
 void pk_pass_end(struct pk_pass *pass)
 {
-    for (struct pk_plan *p = pass->plans; p != NULL; p = p->next) {
-        p->node->plan = NULL;
-        pk_node_unref(pass->repo, p->node);
+    struct nf_mem *mem = &pass->repo->store.ctx.mem;
+
+    while (pass->open.n > 0) {
+        collect_pop(pass);
     }
-    pk_arena_clear(&pass->scratch);
-    pk_arena_clear(&pass->arena);
+    window_end(pass);
+    nf_free(mem, pass->open.plans, pass->open.cap * sizeof(struct pk_plan *));
+    if (pass->batch != NULL) {
+        pk_buf_deinit(&pass->batch->buf);
+        nf_free(mem, pass->batch, sizeof(*pass->batch));
+    }
 }
 
 int pk_node_rehash(struct pk_repo *repo, struct pk_node *node)
@@ -426,6 +458,8 @@ int pk_node_rehash(struct pk_repo *repo, struct pk_node *node)
     struct pk_pass pass;
     int err = pk_pass_begin(&pass, repo, node, false);
 
+    while (err >= 0 && (err = pk_pass_next(&pass)) > 0) {
+    }
     pk_pass_end(&pass);
     return err;
 }

@@ -19,7 +19,8 @@ struct pk_mval {
     const uint8_t *hash;        /* as long as the store's are */
     const struct pk_item *item; /* where its object is or will be; or NULL: */
     uint64_t off;               /* there */
-    uint64_t name_id;           /* of the step, or NF_NOWHERE: not known */
+    bool named;                 /* stored so far, with the step named by */
+    uint64_t name_id;           /* this id, or NF_NOWHERE: inline */
 };
 
 /* An inode in memory. */
@@ -43,20 +44,34 @@ struct pk_mnode {
 struct pk_plan {
     struct pk_node *node;
     struct pk_plan *next;
-    uint32_t height; /* plans below it in the tree have less */
-    size_t n_changes;
-    struct pk_change **changes; /* by step */
+    uint32_t height; /* plans below it in its window have less */
     struct pk_mnode *root;
-    size_t at; /* of the changes, those already exported */
+    size_t next_change; /* to be collected */
+    size_t at;          /* to be exported */
+    size_t n_changes;
+    struct pk_change *changes[]; /* by step */
 };
 
-/* The plans of all changed nodes below one. */
+struct pk_plans {
+    struct pk_plan **plans;
+    size_t n;
+    size_t cap;
+};
+
+struct pk_batch;
+
+/* A pass over all changed nodes below one, a window of them at a time. */
 struct pk_pass {
     struct pk_repo *repo;
+    bool all; /* those whose hash is known, too */
+    struct pk_batch *batch;
     struct pk_arena arena;
     struct pk_arena scratch; /* of one message */
-    struct pk_plan *plans;   /* children before parents */
+    struct pk_plans open;    /* begun, each below the one before */
+    struct pk_plan *plans;   /* of the window: children before parents */
     struct pk_plan **tail;
+    size_t weight; /* of the window */
+    size_t max_weight;
 };
 
 /* Apply changes to the directory at base (NF_NOWHERE: none). The hashes of all
@@ -77,10 +92,17 @@ NF_MUST_USE int pk_mnode_collect(struct pk_pass *pass, struct pk_arena *arena,
                                  struct pk_mnode *mnode,
                                  struct pk_mval **ret_vals, size_t *ret_n);
 
-/* Plan and hash all below node; with all set also those whose hash is known.
+/* Begin a pass over all below node; with all set also over what has a hash.
  * pk_pass_end releases, on error, too. */
 NF_MUST_USE int pk_pass_begin(struct pk_pass *pass, struct pk_repo *repo,
                               struct pk_node *node, bool all);
+
+/* Plan and hash the next window, and all contents that stand before its last
+ * plan; those of the last one are gone. 1, or 0: there is no more. */
+NF_MUST_USE int pk_pass_next(struct pk_pass *pass);
 void pk_pass_end(struct pk_pass *pass);
+
+NF_MUST_USE int pk_pass_push(struct pk_pass *pass, struct pk_plans *stack,
+                             struct pk_plan *plan);
 
 #endif
