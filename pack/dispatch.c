@@ -8,8 +8,9 @@
  * Small reads go through lines: 4 KiB each, found by the offset's page. An
  * inode is stored behind its children, whose heads every load of it reads, so
  * a line of the suffix begins at a page and serves what stands before its first
- * use; one of the prefix begins where it was asked for, as what is before may
- * be a hole.
+ * use, or begins so far before an inode that it most likely has its children
+ * (pk_store_bring); one of the prefix begins where it was asked for, as what is
+ * before may be a hole.
  */
 #include <string.h>
 
@@ -108,49 +109,76 @@ void pk_store_drop_lines(struct pk_store *store)
     pk_heads_clear(&store->heads);
 }
 
-/* Load the line of off; *ret_p and *ret_len: what it holds from there on. */
-static int line_load(struct pk_store *store, uint64_t off,
-                     const uint8_t **ret_p, size_t *ret_len)
+/* The line that has the byte at off, or NULL. It was loaded for an offset in
+ * the same page, or in one beside it. */
+static const struct pk_line *line_find(const struct pk_store *store,
+                                       uint64_t off)
+{
+    for (size_t i = 0; i < 3; i++) {
+        const size_t at = (size_t)(off / LINE_LEN) + 1 - i;
+        const struct pk_line *line = &store->lines[at & (store->n_lines - 1)];
+
+        if (line->off != NF_NOWHERE && off >= line->off &&
+            off - line->off < line->len) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
+static const uint8_t *line_at(const struct pk_store *store,
+                              const struct pk_line *line, uint64_t off)
+{
+    return store->line_bytes + (size_t)(line - store->lines) * LINE_LEN +
+           (off - line->off);
+}
+
+/* Load a line for off that begins at from. */
+static int line_load(struct pk_store *store, uint64_t off, uint64_t from,
+                     const struct pk_line **ret_line)
 {
     size_t i = (size_t)(off / LINE_LEN) & (store->n_lines - 1);
     struct pk_line *line = &store->lines[i];
-    uint8_t *bytes = store->line_bytes + i * LINE_LEN;
-    uint64_t from = off;
     size_t got = 0;
     int err;
 
-    if (line->off == NF_NOWHERE || off < line->off ||
-        off - line->off >= line->len) {
-        if (off >= store->control.suffix_start) {
-            from =
-                nf_max_u64(off - off % LINE_LEN, store->control.suffix_start);
-        }
-        line->off = NF_NOWHERE;
-        err = pk_store_read(store, from, bytes, LINE_LEN, &got);
-        if (err != 0) {
-            return err;
-        }
-        line->off = from;
-        line->len = (uint32_t)got;
-        if (off - from >= got) {
-            return pk_store_fail(store, NF_EC_NO_OBJECT, off, "offset");
-        }
+    line->off = NF_NOWHERE;
+    err = pk_store_read(store, from, store->line_bytes + i * LINE_LEN, LINE_LEN,
+                        &got);
+    if (err != 0) {
+        return err;
     }
-    *ret_p = bytes + (off - line->off);
-    *ret_len = line->len - (size_t)(off - line->off);
-    return 0;
+    line->off = from;
+    line->len = (uint32_t)got;
+    *ret_line = line;
+    return off - from < got
+               ? 0
+               : pk_store_fail(store, NF_EC_NO_OBJECT, off, "offset");
 }
 
 const uint8_t *pk_store_peek(const struct pk_store *store, uint64_t off,
                              size_t len)
 {
-    size_t i = (size_t)(off / LINE_LEN) & (store->n_lines - 1);
-    const struct pk_line *line = &store->lines[i];
+    const struct pk_line *line = line_find(store, off);
 
-    return line->off != NF_NOWHERE && off >= line->off && len <= line->len &&
-                   off - line->off <= line->len - len
-               ? store->line_bytes + i * LINE_LEN + (off - line->off)
+    return line != NULL && len <= line->len - (off - line->off)
+               ? line_at(store, line, off)
                : NULL;
+}
+
+int pk_store_bring(struct pk_store *store, uint64_t off, size_t before)
+{
+    const uint64_t start = store->control.suffix_start;
+    const struct pk_line *line = NULL;
+    int err;
+
+    if (off < start || off >= pk_store_end(store) ||
+        line_find(store, off) != NULL) {
+        return 0;
+    }
+    before = (size_t)nf_min_u64(before, off - start);
+    err = line_load(store, off, off - before, &line);
+    return err == NF_EC_NO_OBJECT ? 0 : err;
 }
 
 int pk_store_read_near(struct pk_store *store, uint64_t off, uint8_t *buf,
@@ -162,18 +190,26 @@ int pk_store_read_near(struct pk_store *store, uint64_t off, uint8_t *buf,
         return pk_store_read(store, off, buf, len, ret_len);
     }
     while (done < len) {
-        const uint8_t *p = NULL;
-        size_t n = 0;
-        int err = line_load(store, off + done, &p, &n);
+        const uint64_t at = off + done;
+        const struct pk_line *line = line_find(store, at);
+        size_t n;
+        int err = 0;
 
+        if (line == NULL) {
+            uint64_t start = store->control.suffix_start;
+
+            err = line_load(
+                store, at,
+                at < start ? at : nf_max_u64(at - at % LINE_LEN, start), &line);
+        }
         if (err == NF_EC_NO_OBJECT && done > 0) {
             break;
         }
         if (err != 0) {
             return err;
         }
-        n = n < len - done ? n : len - done;
-        memcpy(buf + done, p, n);
+        n = (size_t)nf_min_u64(len - done, line->len - (at - line->off));
+        memcpy(buf + done, line_at(store, line, at), n);
         done += n;
     }
     *ret_len = done;

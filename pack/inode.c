@@ -233,6 +233,9 @@ int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
 
 /* -------------------------------------------------------------------- load */
 
+/* So much of a line is spent on what stands before an inode. */
+enum { INODE_BEHIND = 3072 };
+
 /* Read and decode the inode at off; not in the cache, not verified. */
 static int inode_read(struct pk_store *store, uint64_t off,
                       struct pk_inode **ret_inode)
@@ -240,8 +243,11 @@ static int inode_read(struct pk_store *store, uint64_t off,
     struct pk_inode *inode = NULL;
     struct pk_head head;
     size_t want = 0;
-    int err;
+    int err = pk_store_bring(store, off, INODE_BEHIND);
 
+    if (err != 0) {
+        return err;
+    }
     for (;;) {
         size_t had;
 
@@ -556,6 +562,18 @@ static struct pk_inode *inode_kept(struct pk_store *store, uint64_t off)
                                                     PK_CACHED_INODE, off);
 }
 
+/* Where many children stand side by side the first is the lowest. */
+static int inode_bring_children(struct pk_store *store,
+                                const struct pk_inode *inode)
+{
+    struct pk_slot slot = {.addr.by_hash = true};
+
+    if (inode->n > 0) {
+        pk_inode_slot(store, inode, 0, &slot);
+    }
+    return slot.addr.by_hash ? 0 : pk_store_bring(store, slot.addr.off, 0);
+}
+
 int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
                   struct pk_inode **ret_inode)
 {
@@ -574,6 +592,9 @@ int pk_inode_load(struct pk_store *store, uint64_t off, enum pk_role role,
             return err;
         }
         if (verify) {
+            err = inode_bring_children(store, inode);
+        }
+        if (err == 0 && verify) {
             err = inode_read_hashes(store, inode);
         }
         if (err == 0 && verify) {

@@ -137,6 +137,11 @@ NF_MUST_USE int pk_store_read_near(struct pk_store *store, uint64_t off,
 const uint8_t *pk_store_peek(const struct pk_store *store, uint64_t off,
                              size_t len);
 
+/* Have the bytes around off, if it is in the suffix, in a line: the `before`
+ * bytes that stand before it, and some behind. */
+NF_MUST_USE int pk_store_bring(struct pk_store *store, uint64_t off,
+                               size_t before);
+
 /* Forget lines and heads: what was read of the disk is to be read again. */
 void pk_store_drop_lines(struct pk_store *store);
 
