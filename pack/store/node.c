@@ -330,7 +330,7 @@ int pk_change_own(struct pk_repo *repo, struct pk_change **root,
 {
     struct pk_change **link = root;
 
-    for (;;) {
+    while (*link != NULL) {
         int c;
 
         if (!change_own(repo, link)) {
@@ -338,11 +338,12 @@ int pk_change_own(struct pk_repo *repo, struct pk_change **root,
         }
         c = pk_step_compare(step, pk_change_step(*link));
         if (c == 0) {
-            *ret_change = *link;
-            return 0;
+            break;
         }
         link = c < 0 ? &(*link)->left : &(*link)->right;
     }
+    *ret_change = *link;
+    return 0;
 }
 
 int pk_change_put(struct pk_repo *repo, struct pk_change **root,
@@ -353,33 +354,30 @@ int pk_change_put(struct pk_repo *repo, struct pk_change **root,
     struct pk_change *change;
     size_t depth = 0;
 
-    if (pk_change_find(*root, step) != NULL) {
-        int err = pk_change_own(repo, root, step, &change);
-
-        if (err == 0) {
-            pk_item_unref(repo, change->item);
-            change->item = item;
-        }
-        return err;
-    }
     if (step.len > UINT32_MAX / 2) {
         return pk_fail(&repo->store.ctx, NF_ENAMETOOLONG, NULL, NF_NOWHERE,
                        "step");
     }
+    while (*link != NULL) {
+        int c;
+
+        if (!change_own(repo, link)) {
+            return pk_fail_mem(&repo->store.ctx);
+        }
+        change = *link;
+        c = pk_step_compare(step, pk_change_step(change));
+        if (c == 0) {
+            pk_item_unref(repo, change->item);
+            change->item = item;
+            return 0;
+        }
+        nf_assert(depth < PK_CHANGE_MAX_HEIGHT);
+        path[depth++] = link;
+        link = c < 0 ? &change->left : &change->right;
+    }
     change = change_new(repo, step, item);
     if (change == NULL) {
         return pk_fail_mem(&repo->store.ctx);
-    }
-    while (*link != NULL) {
-        nf_assert(depth < PK_CHANGE_MAX_HEIGHT);
-        if (!change_own(repo, link)) {
-            nf_free(repo_mem(repo), change, sizeof(*change) + step.len);
-            return pk_fail_mem(&repo->store.ctx);
-        }
-        path[depth++] = link;
-        link = pk_step_compare(step, pk_change_step(*link)) < 0
-                   ? &(*link)->left
-                   : &(*link)->right;
     }
     *link = change;
     while (depth > 0) {

@@ -104,8 +104,8 @@ NF_MUST_USE int pk_change_put(struct pk_repo *repo, struct pk_change **root,
                               struct pk_slice step, struct pk_item item);
 void pk_change_unref(struct pk_repo *repo, struct pk_change *change);
 
-/* The change of a step that root has, for changing its item in place: all on
- * the way to it is made our own. */
+/* The change of a step, or NULL, for changing its item in place: all on the way
+ * to it is made our own. */
 NF_MUST_USE int pk_change_own(struct pk_repo *repo, struct pk_change **root,
                               struct pk_slice step,
                               struct pk_change **ret_change);

@@ -14,7 +14,9 @@ struct pk_place pk_place_of_node(struct pk_node *node)
         place.node = node;
     }
     place.has_hash = node->hashed;
-    place.hash = node->hash;
+    if (node->hashed) {
+        place.hash = node->hash;
+    }
     return place;
 }
 

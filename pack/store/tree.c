@@ -275,16 +275,16 @@ static int bind_child(struct pk_repo *repo, struct pk_node *own,
 static int own_child(struct pk_repo *repo, struct pk_node *own,
                      struct pk_slice step, struct pk_node **ret_child)
 {
-    struct pk_change *change = pk_change_find(own->changes, step);
-    int err = 0;
+    struct pk_change *change = NULL;
+    int err = pk_change_own(repo, &own->changes, step, &change);
 
-    if (change == NULL || change->item.what != PK_ITEM_NODE) {
+    if (err == 0 && (change == NULL || change->item.what != PK_ITEM_NODE)) {
         err = bind_child(repo, own, step);
+        if (err == 0) {
+            err = pk_change_own(repo, &own->changes, step, &change);
+        }
     }
     forget_opened(repo, own);
-    if (err == 0) {
-        err = pk_change_own(repo, &own->changes, step, &change);
-    }
     if (err == 0) {
         *ret_child = pk_node_own(repo, &change->item.u.node);
         err = *ret_child == NULL ? pk_fail_mem(&repo->store.ctx) : 0;
