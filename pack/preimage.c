@@ -58,19 +58,35 @@ size_t pk_pre_contents(const struct pk_scheme *scheme, uint64_t len,
     return 0;
 }
 
+/* A tentry: most of what a large commit hashes. */
+static void put_tentry(const struct pk_scheme *scheme,
+                       const struct pk_leaf *leaf, struct pk_buf *out)
+{
+    uint8_t *to = pk_buf_grow(out, 8);
+
+    if (to != NULL) {
+        nf_put_be64(to, leaf->kind == PK_CONTENTS ? UINT64_C(0xff) << 56 : 0);
+    }
+    pk_put_boxed(out, leaf->step);
+    to = pk_buf_grow(out, 8 + scheme->hash_len);
+    if (to == NULL) {
+        return;
+    }
+    nf_put_be64(to, scheme->hash_len);
+    if (scheme->hash_len == 32) {
+        memcpy(to + 8, leaf->hash, 32); /* without a call */
+    } else {
+        memcpy(to + 8, leaf->hash, scheme->hash_len);
+    }
+}
+
 void pk_pre_flat(const struct pk_scheme *scheme, const struct pk_leaf *leaves,
                  size_t n, struct pk_buf *out)
 {
-    static const uint8_t zeros[7];
-
     if (scheme->config.schema == PK_SCHEMA_TEZOS) {
         pk_put_be64(out, n);
         for (size_t i = 0; i < n; i++) {
-            pk_put_u8(out, leaves[i].kind == PK_CONTENTS ? 0xff : 0);
-            pk_put(out, zeros, sizeof(zeros));
-            pk_put_boxed(out, leaves[i].step);
-            pk_put_be64(out, scheme->hash_len);
-            pk_put(out, leaves[i].hash, scheme->hash_len);
+            put_tentry(scheme, &leaves[i], out);
         }
         return;
     }
