@@ -195,6 +195,42 @@ def test_proof_refuses():
     s("proof", "fake", "p", "get a", status=2)
 
 
+def proofs_of_irmin():
+    """Those in tests/data/proofs: name of the file, and what is known of it."""
+    folder = os.path.join(ROOT, "tests", "data", "proofs")
+    with open(os.path.join(folder, "index.json")) as file:
+        return [(os.path.join(folder, known["store"]), known)
+                for known in json.load(file)]
+
+
+def test_proofs_of_irmin():
+    """Proofs that irmin-pack made are verified, and nothing else is."""
+    for path, known in proofs_of_irmin():
+        verify = ["--config", known["config"], "proof", "verify"]
+        found = pack(*verify, path, *known["operations"])
+        has(found, "after " + known["after"])
+        with open(path, "rb") as file:
+            proof = file.read()
+        for at in range(0, len(proof), len(proof) // 20):
+            with open("q", "wb") as file:
+                file.write(proof[:at] + bytes([proof[at] ^ 4])
+                           + proof[at + 1:])
+            pack(*verify, "q", *known["operations"], status=1)
+
+
+def test_same_proofs_as_irmin():
+    """What irmin-pack proved of golden stores is proved here by the same
+    bytes."""
+    if not os.path.isdir(os.path.join(SHARED, "golden", "irmin")):
+        raise Skip("no golden data")
+    for path, known in proofs_of_irmin():
+        store = os.path.join(SHARED, "golden", "irmin", known["store"], "store")
+        pack("-s", store, "--config", known["config"], "--commit",
+             known["commit"], "proof", "make", "p", *known["operations"])
+        with open("p", "rb") as ours, open(path, "rb") as theirs:
+            same((known["store"], ours.read()), (known["store"], theirs.read()))
+
+
 def test_proofs_of_golden_stores():
     """Hash and length of a file as irmin says, in directories large and small,
     nested and not, under every configuration."""
