@@ -21,7 +21,9 @@ uint64_t nf_page_sum(struct nf *nf, const uint8_t *page)
     case NF_CHECKSUM_XXH3:
         return nf_xxh3(page, nf->disk.page_size);
     case NF_CHECKSUM_ADLER32:
+#if !defined(NF_NO_MIRAGE)
         return nf_adler32(page, nf->disk.page_size);
+#endif
     case NF_CHECKSUM_DEFAULT:
     case NF_CHECKSUM_NONE:
         break;

@@ -104,7 +104,7 @@ static void discard_free(void *ctx, const struct nf_finding *finding)
 
 int nf_trim(struct nf *nf)
 {
-    if (nf->discards == NULL || nf->format->rope_punch == NULL) {
+    if (nf->discards == NULL || !nf->format->holes) {
         return nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "trim");
     }
     int err = nf_txn_release(nf);

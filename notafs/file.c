@@ -180,7 +180,7 @@ static int seek(struct nf_file *file, uint64_t off, bool data, uint64_t *ret)
     } else if (err == 0 && rec->inline_data != NULL) {
         *ret = data ? off : rec->rope.size;
     } else if (err == 0) {
-        err = nf->format->rope_seek(nf, &rec->rope, off, data, ret);
+        err = nf_rope_seek(nf, &rec->rope, off, data, ret);
     }
     return err == 0 ? 0 : fail_file(file, err, off);
 }
@@ -324,7 +324,7 @@ int nf_truncate(struct nf_file *file, uint64_t size)
         return 0;
     }
     /* Only where there are no holes does it cost pages to extend. */
-    bool fills = size > old && nf->format->rope_punch == NULL;
+    bool fills = size > old && !nf->format->holes;
     err =
         begin(file, nf_min_u64(old, size), fills ? size - old : 1, size < old);
     if (err != 0) {
@@ -339,7 +339,7 @@ int nf_punch(struct nf_file *file, uint64_t off, uint64_t len)
     struct nf_inode *inode = file->inode;
     struct nf_rec *rec = &inode->rec;
     int err = check_open(file);
-    if (err == 0 && nf->format->rope_punch == NULL) {
+    if (err == 0 && !nf->format->holes) {
         err = nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "hole");
     }
     if (err != 0) {
@@ -356,7 +356,7 @@ int nf_punch(struct nf_file *file, uint64_t off, uint64_t len)
     if (rec->inline_data != NULL) {
         memset(inode->inline_buf + off, 0, (size_t)len);
     } else {
-        err = nf->format->rope_punch(nf, &rec->rope, off, len);
+        err = nf_rope_punch(nf, &rec->rope, off, len);
     }
     return end(file, off, err);
 }
@@ -367,8 +367,8 @@ int nf_set_compression(struct nf_file *file, enum nf_compression compression)
     struct nf_rope *rope = &file->inode->rec.rope;
     bool lz4 = compression == NF_COMPRESSION_LZ4;
     int err = check_open(file);
-    if (err == 0 && (nf->format->rope_recode == NULL ||
-                     (lz4 && nf->disk.page_size >= NF_CLUSTER))) {
+    if (err == 0 &&
+        (!nf->format->recodes || (lz4 && nf->disk.page_size >= NF_CLUSTER))) {
         err = nf_fail(nf, NF_ENOTSUP, NF_NOWHERE, "compression");
     }
     if (err == 0 && compression != NF_COMPRESSION_NONE && !lz4) {
@@ -390,7 +390,7 @@ int nf_set_compression(struct nf_file *file, enum nf_compression compression)
     if (file->inode->rec.inline_data != NULL) {
         rope->lz4 = lz4;
     } else {
-        err = nf->format->rope_recode(nf, rope, lz4);
+        err = nf_rope_recode(nf, rope, lz4);
     }
     return end(file, 0, err);
 }

@@ -123,17 +123,18 @@ static int new_handle(struct bd *bd, const struct nf_env *env,
     return 0;
 }
 
-int nf_mount(struct bd *bd, const struct nf_env *env,
-             const struct nf_mount_options *options, struct nf **ret)
+/* verify: what is reachable, where that is asked for. */
+static int mount(struct bd *bd, const struct nf_env *env,
+                 const struct nf_mount_options *options,
+                 int (*verify)(struct nf *nf), struct nf **ret)
 {
-    static const struct nf_mount_options defaults;
     struct nf *nf;
-    const struct nf_mount_options *o = options != NULL ? options : &defaults;
-    int err = new_handle(bd, env, o, &nf);
+    int err = new_handle(bd, env, options, &nf);
     if (err != 0) {
         return err;
     }
-    err = nf->format->open(nf, o->generation);
+    nf->verify = verify;
+    err = nf->format->open(nf, options->generation);
     if (err == 0 && !nf->readonly) {
         /* A process that died in a commit may have left it in the device's
          * cache only: nothing must be built on that. */
@@ -150,6 +151,29 @@ int nf_mount(struct bd *bd, const struct nf_env *env,
     nf_trace(env, NF_EV_MOUNTED, nf->generation, nf->bd.count.pages_read, 0);
     *ret = nf;
     return 0;
+}
+
+int nf_mount(struct bd *bd, const struct nf_env *env,
+             const struct nf_mount_options *options, struct nf **ret)
+{
+    static const struct nf_mount_options defaults;
+    return mount(bd, env, options != NULL ? options : &defaults, nf_verify,
+                 ret);
+}
+
+int nf_mount_bare(struct bd *bd, const struct nf_env *env,
+                  const struct nf_mount_options *options, struct nf **ret)
+{
+    struct nf_mount_options o = {0};
+    if (options != NULL) {
+        o = *options;
+    }
+    if ((o.flags & NF_MOUNT_VERIFY) != 0 ||
+        (bd->geo.caps & BD_CAP_FLUSH) == 0) {
+        return NF_ENOTSUP;
+    }
+    o.flags |= NF_MOUNT_NO_VERIFY;
+    return mount(bd, env, &o, NULL, ret);
 }
 
 void nf_unmount(struct nf *nf)
@@ -175,7 +199,7 @@ void nf_unmount(struct nf *nf)
 
 int nf_generations(struct nf *nf, struct nf_generation *ret, size_t max)
 {
-    return nf->format->generations(nf, ret, max);
+    return nf_list_generations(nf, ret, max);
 }
 
 int nf_view_open(struct nf *nf, uint64_t number, size_t cache_bytes,
@@ -188,7 +212,7 @@ int nf_view_open(struct nf *nf, uint64_t number, size_t cache_bytes,
         .codec = nf->codec,
     };
     struct nf *view;
-    int err = nf_mount(&nf->bd, nf->mem.env, &options, &view);
+    int err = mount(&nf->bd, nf->mem.env, &options, nf->verify, &view);
     if (err != 0) {
         return nf_fail(nf, err, NF_NOWHERE, "generation");
     }

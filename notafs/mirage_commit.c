@@ -39,7 +39,7 @@ static int load(struct nf *nf, const struct mirage_leaf *leaf, bool verify)
         err = nf_mirage_table_load(nf, &leaf->table);
     }
     if (err == 0 && verify) {
-        err = nf_verify(nf);
+        err = nf->verify(nf);
     }
     if (err != 0) {
         nf_cache_drop(nf);

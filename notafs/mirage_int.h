@@ -410,17 +410,6 @@ int nf_mirage_publish(struct nf *nf);
 
 /* ---- mirage_walk.c -------------------------------------------------- */
 
-void nf_mirage_walk_system(struct nf *nf, struct nf_walk *walk);
-void nf_mirage_walk_queue(struct nf *nf, struct nf_walk *walk);
-void nf_mirage_walk_table(struct nf *nf, struct nf_walk *walk);
-void nf_mirage_walk_file(struct nf *nf, struct nf_walk *walk,
-                         const struct nf_rec *rec);
-void nf_mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
-                               uint64_t offset, const uint8_t *page);
-bool nf_mirage_walk_height_ok(const struct nf_walk_node *node,
-                              const uint8_t *page);
-bool nf_mirage_walk_child(const struct nf_walk *walk,
-                          const struct nf_walk_node *node, const uint8_t *page,
-                          uint32_t i, struct nf_walk_node *ret);
+extern const struct nf_walk_format nf_mirage_walk_format;
 
 #endif

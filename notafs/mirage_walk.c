@@ -5,7 +5,7 @@
 
 #define ANY_HEIGHT UINT8_MAX /* of a root; rope heights may be even greater */
 
-void nf_mirage_walk_system(struct nf *nf, struct nf_walk *walk)
+static void walk_system(struct nf *nf, struct nf_walk *walk)
 {
     const struct nf_mirage *m = nf->mirage;
     const struct mirage_root *root = &m->roots[m->leaf.root];
@@ -15,20 +15,20 @@ void nf_mirage_walk_system(struct nf *nf, struct nf_walk *walk)
     }
 }
 
-void nf_mirage_walk_queue(struct nf *nf, struct nf_walk *walk)
+static void walk_queue(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_push(walk, &nf->mirage->leaf.queue, NF_KIND_QUEUE, ANY_HEIGHT,
                  NF_PAGE_QUEUE, NF_PAGE_QUEUE);
 }
 
-void nf_mirage_walk_table(struct nf *nf, struct nf_walk *walk)
+static void walk_table(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_push(walk, &nf->mirage->leaf.table, NF_KIND_ROPE, ANY_HEIGHT,
                  NF_PAGE_TABLE, NF_PAGE_TABLE);
 }
 
-void nf_mirage_walk_file(struct nf *nf, struct nf_walk *walk,
-                         const struct nf_rec *rec)
+static void walk_file(struct nf *nf, struct nf_walk *walk,
+                      const struct nf_rec *rec)
 {
     const struct nf_ptr *root = &rec->rope.root;
     if (nf_ptr_is_null(root)) {
@@ -40,8 +40,8 @@ void nf_mirage_walk_file(struct nf *nf, struct nf_walk *walk,
                  NF_PAGE_DATA);
 }
 
-void nf_mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
-                               uint64_t offset, const uint8_t *page)
+static void walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
+                            uint64_t offset, const uint8_t *page)
 {
     uint32_t count = mirage_count(NF_KIND_QUEUE, page);
     (void)offset; /* of a rope, where the queue is one */
@@ -52,8 +52,7 @@ void nf_mirage_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
     }
 }
 
-bool nf_mirage_walk_height_ok(const struct nf_walk_node *node,
-                              const uint8_t *page)
+static bool walk_height_ok(const struct nf_walk_node *node, const uint8_t *page)
 {
     return node->height == ANY_HEIGHT || node->kind == NF_KIND_DATA ||
            mirage_height((enum nf_kind)node->kind, page) < node->height;
@@ -61,9 +60,9 @@ bool nf_mirage_walk_height_ok(const struct nf_walk_node *node,
 
 /* The leaves below a file's node of height 1 are read as data, several at a
  * time: on a disk with checksums there is nothing more to verify in them. */
-bool nf_mirage_walk_child(const struct nf_walk *walk,
-                          const struct nf_walk_node *node, const uint8_t *page,
-                          uint32_t i, struct nf_walk_node *ret)
+static bool walk_child(const struct nf_walk *walk,
+                       const struct nf_walk_node *node, const uint8_t *page,
+                       uint32_t i, struct nf_walk_node *ret)
 {
     const struct nf *nf = walk->nf;
     enum nf_kind kind = (enum nf_kind)node->kind;
@@ -83,3 +82,13 @@ bool nf_mirage_walk_child(const struct nf_walk *walk,
     }
     return true;
 }
+
+const struct nf_walk_format nf_mirage_walk_format = {
+    .system = walk_system,
+    .queue = walk_queue,
+    .table = walk_table,
+    .file = walk_file,
+    .queue_leaf = walk_queue_leaf,
+    .height_ok = walk_height_ok,
+    .child = walk_child,
+};

@@ -117,7 +117,7 @@ static void gen_put(const struct nf *nf, uint64_t generation,
 int nf_native_gen_first(struct bd *bd, struct nf_mem *mem,
                         const struct nf_disk *disk, uint8_t *page)
 {
-    static const struct gen_list no_list;
+    struct gen_list no_list = {0};
     struct nf *nf = nf_calloc(mem, 1, sizeof(*nf));
     if (nf == NULL) {
         return NF_ENOMEM;
@@ -326,7 +326,7 @@ static int candidate(struct nf *nf, uint32_t i, bool list, bool walk)
         nf_free(&nf->mem, buf, nf->disk.page_size);
     }
     if (err == 0 && walk) {
-        err = nf_verify(nf);
+        err = nf->verify(nf);
     }
     if (err == 0) {
         /* By then all slots are written anew, whatever they claim now. */

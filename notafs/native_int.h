@@ -90,16 +90,7 @@ void nf_native_walk_queue_leaf(struct nf *nf, struct nf_walk *walk,
                                uint64_t offset, const uint8_t *page);
 
 /* native_walk.c */
-void nf_native_walk_system(struct nf *nf, struct nf_walk *walk);
-void nf_native_walk_queue(struct nf *nf, struct nf_walk *walk);
-void nf_native_walk_table(struct nf *nf, struct nf_walk *walk);
-void nf_native_walk_file(struct nf *nf, struct nf_walk *walk,
-                         const struct nf_rec *rec);
-bool nf_native_walk_height_ok(const struct nf_walk_node *node,
-                              const uint8_t *page);
-bool nf_native_walk_child(const struct nf_walk *walk,
-                          const struct nf_walk_node *node, const uint8_t *page,
-                          uint32_t i, struct nf_walk_node *ret);
+extern const struct nf_walk_format nf_native_walk_format;
 
 /* native_rope.c, and native_cut.c for what makes it smaller */
 static inline uint32_t native_ptr_off(uint32_t i)

@@ -3,7 +3,7 @@
 #include "notafs/native_int.h"
 #include "notafs/walk.h"
 
-void nf_native_walk_system(struct nf *nf, struct nf_walk *walk)
+static void walk_system(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_use(walk, NF_PAGE_SYSTEM, 0, nf_native_first_page(&nf->disk), 0, 0);
 }
@@ -17,7 +17,7 @@ static void push_rope(struct nf_walk *walk, const struct nf_rope *rope,
                  inner, leaf);
 }
 
-void nf_native_walk_queue(struct nf *nf, struct nf_walk *walk)
+static void walk_queue(struct nf *nf, struct nf_walk *walk)
 {
     const struct nf_space *space = &nf->space;
     for (size_t i = 0; i < space->n_tail; i++) {
@@ -27,28 +27,27 @@ void nf_native_walk_queue(struct nf *nf, struct nf_walk *walk)
     push_rope(walk, &nf->native.queue.rope, NF_PAGE_QUEUE, NF_PAGE_QUEUE);
 }
 
-void nf_native_walk_table(struct nf *nf, struct nf_walk *walk)
+static void walk_table(struct nf *nf, struct nf_walk *walk)
 {
     nf_walk_push(walk, &nf->native.table, NF_KIND_TABLE,
                  nf->native.table_height, NF_PAGE_TABLE, NF_PAGE_TABLE);
 }
 
-void nf_native_walk_file(struct nf *nf, struct nf_walk *walk,
-                         const struct nf_rec *rec)
+static void walk_file(struct nf *nf, struct nf_walk *walk,
+                      const struct nf_rec *rec)
 {
     (void)nf;
     push_rope(walk, &rec->rope, NF_PAGE_INNER, NF_PAGE_DATA);
 }
 
-bool nf_native_walk_height_ok(const struct nf_walk_node *node,
-                              const uint8_t *page)
+static bool walk_height_ok(const struct nf_walk_node *node, const uint8_t *page)
 {
     return node->kind == NF_KIND_DATA || page[1] == node->height;
 }
 
-bool nf_native_walk_child(const struct nf_walk *walk,
-                          const struct nf_walk_node *node, const uint8_t *page,
-                          uint32_t i, struct nf_walk_node *ret)
+static bool walk_child(const struct nf_walk *walk,
+                       const struct nf_walk_node *node, const uint8_t *page,
+                       uint32_t i, struct nf_walk_node *ret)
 {
     const struct nf *nf = walk->nf;
     const struct nf_format *format = nf->format;
@@ -72,3 +71,13 @@ bool nf_native_walk_child(const struct nf_walk *walk,
     }
     return true;
 }
+
+const struct nf_walk_format nf_native_walk_format = {
+    .system = walk_system,
+    .queue = walk_queue,
+    .table = walk_table,
+    .file = walk_file,
+    .queue_leaf = nf_native_walk_queue_leaf,
+    .height_ok = walk_height_ok,
+    .child = walk_child,
+};

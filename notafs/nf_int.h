@@ -233,6 +233,7 @@ struct nf {
     struct nf_disk disk;
     const struct nf_format *format;
     const struct nf_codec *codec;
+    int (*verify)(struct nf *nf); /* NULL: the program cannot */
     struct nf_cache cache;
     struct nf_space space;
     struct nf_discards *discards; /* NULL: the device has no use for them */
@@ -317,7 +318,6 @@ struct nf_format {
     int (*reload)(struct nf *nf);
     void (*close)(struct nf *nf);
     int (*publish)(struct nf *nf);
-    int (*generations)(struct nf *nf, struct nf_generation *ret, size_t max);
 
     /* Free queue: what space.c needs. front peeks at the first free pages that
      * were not taken (count 0: none left), take takes the first n of them.
@@ -353,32 +353,10 @@ struct nf_format {
     int (*rope_write)(struct nf *nf, struct nf_rope *rope, uint64_t off,
                       const uint8_t *buf, size_t len);
     int (*rope_truncate)(struct nf *nf, struct nf_rope *rope, uint64_t size);
-    int (*rope_punch)(struct nf *nf, struct nf_rope *rope, uint64_t off,
-                      uint64_t len); /* NULL: no holes */
     int (*rope_free)(struct nf *nf, struct nf_rope *rope);
     uint64_t (*rope_need)(const struct nf *nf, const struct nf_rope *rope,
                           uint64_t off, uint64_t len);
-    int (*rope_seek)(struct nf *nf, const struct nf_rope *rope, uint64_t off,
-                     bool data, uint64_t *ret);
-    int (*rope_recode)(struct nf *nf, struct nf_rope *rope,
-                       bool lz4); /* NULL: no compression */
 
-    /* For walk.h: the pages that belong to no tree; the root of the queue's
-     * tree, of the table's and of a file's, pushed; what a leaf of the queue
-     * holds; whether a page has the height that its parent wants; and child i
-     * of a page as a node of the walk, false if it is null. */
-    void (*walk_system)(struct nf *nf, struct nf_walk *walk);
-    void (*walk_queue)(struct nf *nf, struct nf_walk *walk);
-    void (*walk_table)(struct nf *nf, struct nf_walk *walk);
-    void (*walk_file)(struct nf *nf, struct nf_walk *walk,
-                      const struct nf_rec *rec);
-    void (*walk_queue_leaf)(struct nf *nf, struct nf_walk *walk,
-                            uint64_t offset, const uint8_t *page);
-    bool (*walk_height_ok)(const struct nf_walk_node *node,
-                           const uint8_t *page);
-    bool (*walk_child)(const struct nf_walk *walk,
-                       const struct nf_walk_node *node, const uint8_t *page,
-                       uint32_t i, struct nf_walk_node *ret);
     /* The entry behind (dir, name) in the order of the table, whatever its
      * directory: 1, or 0. What cannot be read is skipped. */
     int (*table_scan)(struct nf *nf, uint64_t dir, const char *name, size_t len,
@@ -400,11 +378,41 @@ struct nf_format {
      * emptying, removing and renaming, on every directory of the path; and a
      * file that is replaced by a rename keeps its own. */
     bool mirage_times;
-    bool births; /* pointers tell when their page was written */
+    bool births;  /* pointers tell when their page was written */
+    bool holes;   /* nf_rope_punch can be called ... */
+    bool recodes; /* ... and nf_rope_recode */
 };
 
 extern const struct nf_format nf_native_format;
 extern const struct nf_format nf_mirage_format;
+
+/* ---- extras.c ------------------------------------------------------- */
+
+/* For walk.h: the pages that belong to no tree; the root of the queue's
+ * tree, of the table's and of a file's, pushed; what a leaf of the queue
+ * holds; whether a page has the height that its parent wants; and child i
+ * of a page as a node of the walk, false if it is null. */
+struct nf_walk_format {
+    void (*system)(struct nf *nf, struct nf_walk *walk);
+    void (*queue)(struct nf *nf, struct nf_walk *walk);
+    void (*table)(struct nf *nf, struct nf_walk *walk);
+    void (*file)(struct nf *nf, struct nf_walk *walk, const struct nf_rec *rec);
+    void (*queue_leaf)(struct nf *nf, struct nf_walk *walk, uint64_t offset,
+                       const uint8_t *page);
+    bool (*height_ok)(const struct nf_walk_node *node, const uint8_t *page);
+    bool (*child)(const struct nf_walk *walk, const struct nf_walk_node *node,
+                  const uint8_t *page, uint32_t i, struct nf_walk_node *ret);
+};
+
+/* What a program need not have: not in struct nf_format, so that it is not
+ * linked unless it is called. */
+const struct nf_walk_format *nf_walk_format(const struct nf *nf);
+int nf_list_generations(struct nf *nf, struct nf_generation *ret, size_t max);
+int nf_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                 bool data, uint64_t *ret);
+int nf_rope_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
+                  uint64_t len);
+int nf_rope_recode(struct nf *nf, struct nf_rope *rope, bool lz4);
 
 /* ---- error.c -------------------------------------------------------- */
 

@@ -185,7 +185,7 @@ static bool enter(struct nf_walk *walk, struct nf_walk_node *node,
     bool first = nf_walk_use(walk, count > 0 ? walk->inner : walk->leaf,
                              node->ptr.id, 1, node->ptr.birth, node->offset);
     if (first && count == 0 && walk->phase == NF_WALK_QUEUE) {
-        nf->format->walk_queue_leaf(nf, walk, node->offset, page);
+        walk->format->queue_leaf(nf, walk, node->offset, page);
     }
     return first;
 }
@@ -200,7 +200,7 @@ static uint32_t visit_children(struct nf_walk *walk, struct nf_walk_node *node,
     uint32_t n = 0;
     while (node->next < count && n < walk->batch_max) {
         struct nf_walk_node child;
-        if (!nf->format->walk_child(walk, node, page, node->next, &child)) {
+        if (!walk->format->child(walk, node, page, node->next, &child)) {
             node->next++;
         } else if (is_data(walk, &child)) {
             node->next++;
@@ -242,7 +242,7 @@ static int step_tree(struct nf_walk *walk, uint64_t *budget)
     if (err == NF_EC_CACHE_SMALL) {
         return err;
     }
-    if (err == 0 && !nf->format->walk_height_ok(node, frame->data)) {
+    if (err == 0 && !walk->format->height_ok(node, frame->data)) {
         nf_cache_unpin(frame);
         err = nf_fail(nf, NF_EC_NODE, node->ptr.id, "height of a page");
     }
@@ -313,7 +313,7 @@ static int next_file(struct nf_walk *walk)
         return 1;
     }
     walk->files++;
-    nf->format->walk_file(nf, walk, &rec);
+    walk->format->file(nf, walk, &rec);
     return 1;
 }
 
@@ -337,19 +337,19 @@ static int next_phase(struct nf_walk *walk, uint64_t *budget)
     int got = 0;
     switch (walk->phase) {
     case NF_WALK_SYSTEM:
-        nf->format->walk_system(nf, walk);
+        walk->format->system(nf, walk);
         if (nf->space.free_start < nf->page_count) {
             nf_walk_use(walk, NF_PAGE_UNUSED, nf->space.free_start,
                         nf->page_count - nf->space.free_start, 0, 0);
         }
         walk->phase = NF_WALK_QUEUE;
-        nf->format->walk_queue(nf, walk);
+        walk->format->queue(nf, walk);
         break;
     case NF_WALK_QUEUE:
         expect(walk, NF_EC_QUEUE, nf->space.queue_pages, walk->free_pages,
                "pages in the free queue are not as many as counted");
         walk->phase = NF_WALK_TABLE;
-        nf->format->walk_table(nf, walk);
+        walk->format->table(nf, walk);
         break;
     case NF_WALK_TABLE:
         if (nf->format->table_pages != NULL) {
@@ -399,6 +399,7 @@ int nf_walk_open(struct nf_walk *walk, struct nf *nf, uint32_t flags,
 {
     memset(walk, 0, sizeof(*walk));
     walk->nf = nf;
+    walk->format = nf_walk_format(nf);
     walk->flags = flags;
     walk->report = report;
     walk->ctx = ctx;

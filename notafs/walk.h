@@ -38,6 +38,7 @@ struct nf_walk_node {
 
 struct nf_walk {
     struct nf *nf;
+    const struct nf_walk_format *format;
     uint32_t flags; /* enum nf_scrub_flags */
     void (*report)(void *ctx, const struct nf_finding *finding);
     void *ctx;

@@ -134,6 +134,16 @@ NF_MUST_USE int nf_mount(struct bd *bd, const struct nf_env *env,
                          const struct nf_mount_options *options,
                          struct nf **ret);
 
+/*
+ * As nf_mount with NF_MOUNT_NO_VERIFY, and without the code that verifies: 5 KiB
+ * less for a program that calls neither nf_mount nor a scrub. Errors: as there;
+ * NF_ENOTSUP: NF_MOUNT_VERIFY, or a device without flush, on which nothing but
+ * verification tells a whole generation from a torn one.
+ */
+NF_MUST_USE int nf_mount_bare(struct bd *bd, const struct nf_env *env,
+                              const struct nf_mount_options *options,
+                              struct nf **ret);
+
 /* Forget uncommitted changes and release everything. All files, directories,
  * scrubs and views of nf must be closed. NULL is fine. */
 void nf_unmount(struct nf *nf);

@@ -10,7 +10,7 @@ typedef void (*used_fn)(void);
 
 const used_fn uses[] = {
     USED(nf_arena_init),      USED(bd_init),        USED(nf_format),
-    USED(nf_probe),           USED(nf_mount),       USED(nf_unmount),
+    USED(nf_probe),           USED(nf_mount_bare),  USED(nf_unmount),
     USED(nf_last_error),      USED(nf_sync),        USED(nf_abort),
     USED(nf_stats),           USED(nf_stat),        USED(nf_mkdir),
     USED(nf_remove),          USED(nf_rename),      USED(nf_dir_open),
@@ -24,6 +24,6 @@ const used_fn uses[] = {
     USED(nf_set_compression), USED(nf_view_open),   USED(nf_generations),
     USED(nf_resize),          USED(nf_trim),        USED(nf_scrub_open),
     USED(nf_scrub_step),      USED(nf_scrub_close), USED(nf_scrub_result),
-    USED(bd_mem_init),
+    USED(bd_mem_init),        USED(nf_mount),
 #endif
 };

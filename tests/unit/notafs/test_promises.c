@@ -536,7 +536,40 @@ START_TEST(pages_side_by_side_are_read_in_one_batch)
 }
 END_TEST
 
-UNIT_MAIN("notafs/promises", appending_a_page_is_one_batch_and_one_flush,
+/* Without the code that verifies a disk is used as ever, but not one without
+ * flush, on which nothing else tells what is whole. */
+START_TEST(a_bare_mount_does_not_verify)
+{
+    static const uint8_t text[] = "some text";
+    struct nf_mount_options options = {.flags = NF_MOUNT_VERIFY};
+    struct world w;
+    struct nf *view;
+    uint8_t buf[sizeof(text)];
+    size_t got = 0;
+    world_open(&w, NF_PROFILE_NATIVE, 512, 1024, 0);
+    nf_unmount(w.nf);
+    assert_err(nf_mount_bare(&w.bd, &w.mem.env, &options, &w.nf), NF_ENOTSUP);
+    w.bd.geo.caps &= ~(uint32_t)BD_CAP_FLUSH;
+    assert_err(nf_mount_bare(&w.bd, &w.mem.env, NULL, &w.nf), NF_ENOTSUP);
+    w.bd.geo.caps |= BD_CAP_FLUSH;
+    assert_ok(nf_mount_bare(&w.bd, &w.mem.env, NULL, &w.nf));
+    assert_ok(put(&w, "f", text, sizeof(text)));
+    assert_ok(nf_sync(w.nf));
+    assert_ok(nf_view_open(w.nf, 0, 0, &view));
+    nf_unmount(view);
+    nf_unmount(w.nf);
+    assert_ok(nf_mount_bare(&w.bd, &w.mem.env, NULL, &w.nf));
+    struct nf_file *file = open_file(&w, "f");
+    assert_ok(nf_read(file, 0, buf, sizeof(buf), &got));
+    ck_assert_uint_eq(got, sizeof(text));
+    ck_assert_mem_eq(buf, text, sizeof(text));
+    nf_close(file);
+    world_close(&w);
+}
+END_TEST
+
+UNIT_MAIN("notafs/promises", a_bare_mount_does_not_verify,
+          appending_a_page_is_one_batch_and_one_flush,
           small_files_live_in_the_table, nothing_changed_is_nothing_written,
           mounting_a_tebibyte_reads_few_pages, memory_is_bounded_by_the_cache,
           too_small_a_cache_is_refused, a_hundred_times_full_and_empty,
