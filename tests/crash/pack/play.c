@@ -288,6 +288,7 @@ void play_open(struct play *p, const struct config *config,
     play_must(p, script->config,
               pk_config_parse(script->config, &p->opts.config));
     p->opts.vfs = &p->vfs;
+    p->opts.lower = script->lower ? &p->vfs : NULL;
     if (script->before != NULL) {
         script->before(p);
     }

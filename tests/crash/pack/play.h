@@ -54,6 +54,7 @@ struct script {
     enum pk_strategy strategy;
     uint64_t index_log; /* entries; 0: as large as can be */
     bool damaged;       /* the store, at first: it may have to be repaired */
+    bool lower;         /* it has a lower layer, or gets one */
     void (*before)(struct play *p); /* not recorded; NULL: nothing */
     void (*run)(struct play *p);
 };

@@ -159,8 +159,9 @@ static void repair(struct play *p)
     go_on(p);
 }
 
-/* The files of a V1 store, as tests/fuzz/fuzz_store.c has them. */
-static void put_v1(struct play *p)
+/* The files of a V1 store, as tests/fuzz/fuzz_store.c has them; or of a V2
+ * store, whose pack file says so, and may hold what is of V1. */
+static void put_old(struct play *p, char version)
 {
     static const struct {
         int nth;
@@ -181,18 +182,21 @@ static void put_v1(struct play *p)
         at += 2;
         play_must(p, V1_STORE, at + len > size ? NF_EC_SHORT_FILE : 0);
         if (files[next].nth == i) {
+            if (i == 10) {
+                raw[at + 15] = (uint8_t)version;
+            }
             must_file(p, files[next++].name, raw + at, len);
         }
         at += len;
     }
 }
 
-/* Of version 1, with two branches. */
-static void before_v1(struct play *p)
+/* With two branches. */
+static void before_old(struct play *p, char version)
 {
     play_on(p);
     play_end(p, 0); /* an empty disk */
-    put_v1(p);
+    put_old(p, version);
     must_commit(p);
     play_must(p, "open",
               pk_repo_open(&p->stage->mem.env, &p->opts, NULL, &p->repo));
@@ -213,6 +217,16 @@ static void before_v1(struct play *p)
     play_off(p);
 }
 
+static void before_v1(struct play *p)
+{
+    before_old(p, '1');
+}
+
+static void before_v2(struct play *p)
+{
+    before_old(p, '2');
+}
+
 static void from_v1(struct play *p)
 {
     play_store_open(p);
@@ -225,17 +239,19 @@ static void from_v1(struct play *p)
 #define ALWAYS  PK_STRATEGY_ALWAYS
 
 const struct script scripts[] = {
-    {"create", "smallseeded", MINIMAL, 0, false, NULL, create},
-    {"commits", "kv64", MINIMAL, 0, false, before, commits},
-    {"always", "kv32", ALWAYS, 0, false, before, commits},
-    {"branches", "tezos", MINIMAL, 0, false, before, branches},
-    {"merges", "small", MINIMAL, 0, false, before, merges},
-    {"index-merge", "kv32", ALWAYS, 12, false, before, index_merges},
-    {"splits", "smallseeded", MINIMAL, 2, false, before, splits},
-    {"repair", "tezos", MINIMAL, 0, true, before_repair, repair},
-    {"from-v1", "sha1", MINIMAL, 0, false, before_v1, from_v1},
-    {"from-v1-all", "sha1", ALWAYS, 4, false, before_v1, from_v1},
-    {"from-v3", "small", MINIMAL, 0, false, before_v3, go_on},
+    {"create", "smallseeded", MINIMAL, 0, false, false, NULL, create},
+    {"commits", "kv64", MINIMAL, 0, false, false, before, commits},
+    {"always", "kv32", ALWAYS, 0, false, false, before, commits},
+    {"branches", "tezos", MINIMAL, 0, false, false, before, branches},
+    {"merges", "small", MINIMAL, 0, false, false, before, merges},
+    {"index-merge", "kv32", ALWAYS, 12, false, false, before, index_merges},
+    {"splits", "smallseeded", MINIMAL, 2, false, false, before, splits},
+    {"repair", "tezos", MINIMAL, 0, true, false, before_repair, repair},
+    {"from-v1", "sha1", MINIMAL, 0, false, false, before_v1, from_v1},
+    {"from-v1-all", "sha1", ALWAYS, 4, false, false, before_v1, from_v1},
+    {"from-v1-lower", "sha1", MINIMAL, 0, false, true, before_v1, from_v1},
+    {"from-v2-lower", "sha1", MINIMAL, 0, false, true, before_v2, from_v1},
+    {"from-v3", "small", MINIMAL, 0, false, false, before_v3, go_on},
 };
 
 const size_t n_scripts = sizeof(scripts) / sizeof(scripts[0]);

@@ -34,6 +34,7 @@ static int open_store(struct verdict *v, const struct pk_vfs *vfs,
     struct pk_open opts = v->play->opts;
     struct nf_error_info info = {0};
     opts.vfs = vfs;
+    opts.lower = v->play->script->lower ? vfs : NULL;
     opts.flags = flags;
     const struct nf_env *env = &v->play->stage->mem.env;
     int err = pk_repo_open(env, &opts, &info, ret_repo);
