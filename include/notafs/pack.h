@@ -552,6 +552,11 @@ void pk_keep_free(struct pk_repo *repo, struct pk_digest *commits, size_t n);
  * may use the rest. PK_RESERVE_AUTO: as many as pk_gc_need says, which grows
  * with the store. 0, as at first: none. Where the back end does not know how
  * much room there is, nothing is reserved.
+ *
+ * A commit of more than an eighth of cache_len, or than 256 KiB, that finds no
+ * room leaves what it has written by then, which may be all the room there was.
+ * A collection of the commit before it does not free that; reserve less for one
+ * small commit, and keep that one.
  */
 #define PK_RESERVE_AUTO UINT64_MAX
 void pk_repo_reserve(struct pk_repo *repo, uint64_t len);

@@ -207,6 +207,77 @@ START_TEST(full_beside_a_reserve_of_ones_own)
 }
 END_TEST
 
+/* A commit of so many bytes, which reach the files in parts. */
+static int try_large(struct world *w, size_t len)
+{
+    const size_t n = 16;
+    uint8_t *data = malloc(len / n);
+    struct pk_tree *tree = NULL;
+    struct pk_digest hash;
+    int err = pk_commit_tree(w->repo, &w->head, &tree);
+
+    ck_assert_ptr_nonnull(data);
+    for (size_t f = 0; f < n && err == 0; f++) {
+        struct kit_path path;
+        char name[32];
+
+        kit_contents(f, (uint32_t)(len / n), data);
+        (void)snprintf(name, sizeof(name), "large/%u", (unsigned)f);
+        err = pk_tree_set(tree, kit_path(&path, name),
+                          (struct pk_slice){data, len / n});
+    }
+    if (err == 0) {
+        err = kit_commit(tree, &w->head, w->n, &hash);
+    }
+    pk_tree_free(tree);
+    free(data);
+    if (err == 0) {
+        w->head = hash;
+        w->n++;
+    }
+    return err;
+}
+
+/* What a large commit has written when it finds no room is not of the
+ * reserve: a collection still runs, at once or after another mount. It does not
+ * free what was left behind, which is newer than the commit that is kept, and
+ * which a chunk holds together with that. One commit more, which may need a
+ * part of the reserve, and the next collection does. */
+START_TEST(large_commits_fail_beside_a_reserve)
+{
+    for (int i = 0; i < N_DISKS; i++) {
+        for (int reopened = 0; reopened < 2; reopened++) {
+            struct world w;
+            struct pk_gc_stats stats;
+
+            world_begin(&w, &disks[i], 100);
+            pk_repo_reserve(w.repo, disks[i].len / 4);
+            for (int n = 0; n < 20; n++) {
+                assert_ok(try_commit(&w));
+            }
+            ck_assert_uint_gt(disks[i].len, 3 * (256 << 10));
+            assert_err(try_large(&w, disks[i].len), NF_ENOSPC);
+            if (reopened == 1) {
+                world_close(&w);
+                world_open(&w);
+                look(&w);
+                pk_repo_reserve(w.repo, disks[i].len / 4);
+            }
+            assert_ok(collect(&w, &stats));
+            look(&w);
+            pk_repo_reserve(w.repo, 0);
+            assert_ok(try_commit(&w));
+            pk_repo_reserve(w.repo, disks[i].len / 4);
+            assert_ok(collect(&w, &stats));
+            ck_assert_uint_gt(stats.suffix_freed, disks[i].len / 4);
+            assert_ok(try_large(&w, disks[i].len / 8));
+            look(&w);
+            world_end(&w);
+        }
+    }
+}
+END_TEST
+
 /* All is live: nothing is freed but old inodes, and yet it runs. */
 START_TEST(full_of_what_is_needed)
 {
@@ -305,5 +376,6 @@ START_TEST(tend_leaves_alone)
 END_TEST
 
 UNIT_MAIN("pack/store/gc_full", full_of_garbage,
-          full_beside_a_reserve_of_ones_own, full_of_what_is_needed,
+          full_beside_a_reserve_of_ones_own,
+          large_commits_fail_beside_a_reserve, full_of_what_is_needed,
           nothing_is_reserved_unless_asked, tended, tend_leaves_alone)
