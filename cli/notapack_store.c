@@ -29,8 +29,10 @@ static const char *hint(int err)
     case NF_EC_NOT_FORMATTED:
         return "'notafs format -d IMAGE' makes a disk of it";
     case NF_EC_STORE_LOCKED:
-    case NF_EC_IMAGE_LOCKED:
         return "wait for the other program, or end it; reading is possible";
+    case NF_EC_IMAGE_LOCKED:
+        return "wait for the other program, or end it: beside one that writes "
+               "an image cannot be read";
     case NF_EC_CONTROL:
     case NF_EC_CONTROL_SUM:
     case NF_EC_INDEX:
