@@ -5,6 +5,18 @@
  */
 #include "pack/buf.h"
 
+#include "pack/cursor.h"
+
+/* The one copy of what is not put in place. */
+extern inline uint8_t *pk_buf_grow(struct pk_buf *b, size_t len);
+extern inline void pk_put(struct pk_buf *b, const uint8_t *p, size_t len);
+extern inline void pk_put_u8(struct pk_buf *b, uint8_t v);
+extern inline void pk_put_varint(struct pk_buf *b, uint64_t v);
+extern inline void pk_put_boxed(struct pk_buf *b, struct pk_slice s);
+extern inline const uint8_t *pk_take(struct pk_cursor *c, uint64_t len);
+extern inline uint8_t pk_take_u8(struct pk_cursor *c);
+extern inline uint64_t pk_take_varint(struct pk_cursor *c);
+
 void pk_buf_deinit(struct pk_buf *b)
 {
     nf_free(b->mem, b->p, b->cap);

@@ -2,7 +2,8 @@
 /*
  * Bytes that grow. Once memory has run out the buffer stays failed and takes
  * no more, so that an encoder asks once, at its end. Encoders put a few bytes
- * at a time, all day long: that is why it is done here.
+ * at a time, all day long: that is why it is done here. What is inline without
+ * static is there once, in buf.c, where code is built for size.
  */
 #ifndef PK_BUF_H
 #define PK_BUF_H
@@ -35,7 +36,7 @@ void pk_buf_clear(struct pk_buf *b);
 uint8_t *pk_buf_make_room(struct pk_buf *b, size_t len);
 
 /* len more bytes at the end, unset; NULL when there is no memory. */
-static inline uint8_t *pk_buf_grow(struct pk_buf *b, size_t len)
+inline uint8_t *pk_buf_grow(struct pk_buf *b, size_t len)
 {
     uint8_t *p = b->p;
 
@@ -47,7 +48,7 @@ static inline uint8_t *pk_buf_grow(struct pk_buf *b, size_t len)
     return p;
 }
 
-static inline void pk_put(struct pk_buf *b, const uint8_t *p, size_t len)
+inline void pk_put(struct pk_buf *b, const uint8_t *p, size_t len)
 {
     uint8_t *to = pk_buf_grow(b, len);
 
@@ -56,7 +57,7 @@ static inline void pk_put(struct pk_buf *b, const uint8_t *p, size_t len)
     }
 }
 
-static inline void pk_put_u8(struct pk_buf *b, uint8_t v)
+inline void pk_put_u8(struct pk_buf *b, uint8_t v)
 {
     uint8_t *to = pk_buf_grow(b, 1);
 
@@ -74,7 +75,7 @@ static inline void pk_put_be64(struct pk_buf *b, uint64_t v)
     }
 }
 
-static inline void pk_put_varint(struct pk_buf *b, uint64_t v)
+inline void pk_put_varint(struct pk_buf *b, uint64_t v)
 {
     for (; v >= 128; v >>= 7) {
         pk_put_u8(b, (uint8_t)(v | 128));
@@ -82,7 +83,7 @@ static inline void pk_put_varint(struct pk_buf *b, uint64_t v)
     pk_put_u8(b, (uint8_t)v);
 }
 
-static inline void pk_put_boxed(struct pk_buf *b, struct pk_slice s)
+inline void pk_put_boxed(struct pk_buf *b, struct pk_slice s)
 {
     pk_put_varint(b, s.len);
     pk_put(b, s.p, s.len);

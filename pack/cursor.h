@@ -38,7 +38,7 @@ static inline size_t pk_cursor_pos(const struct pk_cursor *c)
 }
 
 /* The next len bytes, or NULL. */
-static inline const uint8_t *pk_take(struct pk_cursor *c, uint64_t len)
+inline const uint8_t *pk_take(struct pk_cursor *c, uint64_t len)
 {
     const uint8_t *p = c->p;
 
@@ -50,7 +50,7 @@ static inline const uint8_t *pk_take(struct pk_cursor *c, uint64_t len)
     return p;
 }
 
-static inline uint8_t pk_take_u8(struct pk_cursor *c)
+inline uint8_t pk_take_u8(struct pk_cursor *c)
 {
     const uint8_t *p = pk_take(c, 1);
 
@@ -85,7 +85,7 @@ static inline uint64_t pk_take_int63(struct pk_cursor *c)
 }
 
 /* A LEB128 number, of at most nine bytes. */
-static inline uint64_t pk_take_varint(struct pk_cursor *c)
+inline uint64_t pk_take_varint(struct pk_cursor *c)
 {
     uint64_t v = 0;
 
