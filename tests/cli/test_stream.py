@@ -313,6 +313,7 @@ def test_interrupted_anywhere():
     for i in range(8):
         add("lower", "f%d" % i, os.urandom(1 << 20), i, "--lower", "deep")
     log = heads("s")
+    seen = set()
     for name, command, made, lower in (
             ("push", ("-s", "s", "push", "d"), "d", ()),
             ("pull", ("-s", "d", "pull", "s"), "d", ()),
@@ -341,10 +342,12 @@ def test_interrupted_anywhere():
             has(pack("-s", made, "check", *lower), "CHECK OK")
             if status != 0 and made == "d":
                 same(pack("-s", "d", "branch"), "")
-        print(name, sorted(statuses))
-        same(0 in statuses and len(statuses) > 1, True)
+        same(0 in statuses, True)
+        seen |= statuses
         if name in ("push", "pull", "clone"):
             same(dump("d"), wanted)
+    # On a busy machine some are done before the signal comes, but not all.
+    same(128 + signal.SIGINT in seen, True)
     same(dump("s"), wanted)
     raw("-s", empty("e"), "receive", "x")
     same(heads("e", log[0])[:1], log[:1])
