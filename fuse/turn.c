@@ -4,14 +4,18 @@
 void turn_init(struct turn *turn)
 {
     pthread_mutex_init(&turn->mutex, NULL);
-    pthread_cond_init(&turn->passed, NULL);
+    for (size_t i = 0; i < TURN_PLACES; i++) {
+        pthread_cond_init(&turn->passed[i], NULL);
+    }
     turn->next = 0;
     turn->serving = 0;
 }
 
 void turn_deinit(struct turn *turn)
 {
-    pthread_cond_destroy(&turn->passed);
+    for (size_t i = 0; i < TURN_PLACES; i++) {
+        pthread_cond_destroy(&turn->passed[i]);
+    }
     pthread_mutex_destroy(&turn->mutex);
 }
 
@@ -20,7 +24,7 @@ void turn_take(struct turn *turn)
     pthread_mutex_lock(&turn->mutex);
     uint64_t mine = turn->next++;
     while (turn->serving != mine) {
-        pthread_cond_wait(&turn->passed, &turn->mutex);
+        pthread_cond_wait(&turn->passed[mine % TURN_PLACES], &turn->mutex);
     }
     pthread_mutex_unlock(&turn->mutex);
 }
@@ -39,7 +43,7 @@ void turn_pass(struct turn *turn)
     pthread_mutex_lock(&turn->mutex);
     turn->serving++;
     if (turn->serving != turn->next) {
-        pthread_cond_broadcast(&turn->passed);
+        pthread_cond_broadcast(&turn->passed[turn->serving % TURN_PLACES]);
     }
     pthread_mutex_unlock(&turn->mutex);
 }

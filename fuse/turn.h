@@ -12,9 +12,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* More than threads, as a rule, so that a place has one waiter. */
+#define TURN_PLACES 16
+
 struct turn {
     pthread_mutex_t mutex;
-    pthread_cond_t passed;
+    pthread_cond_t passed[TURN_PLACES]; /* by number: each wakes its own */
     uint64_t next;    /* number that the next one to ask gets */
     uint64_t serving; /* number whose turn it is */
 };
