@@ -244,6 +244,10 @@ int image_remove_entry(struct image *image, struct nf_at at)
         if (err == 0) {
             pthread_mutex_lock(&image->lock);
             attrs_forget(&image->attrs, st.id);
+            if (node != NULL) {
+                node->stat = st;
+                node->has_stat = true;
+            }
             pthread_mutex_unlock(&image->lock);
         }
     }

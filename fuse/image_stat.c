@@ -38,7 +38,8 @@ static int stat_node(struct image *image, struct node *node, struct nf *nf,
         return nf_fstat(node->file, ret);
     }
     if (node->removed && !node->hidden) {
-        return NF_ENOENT;
+        /* As it was: the kernel may refer to it still. */
+        return image_known_stat(image, node, ret) ? 0 : NF_ENOENT;
     }
     return nf_stat_at(nf, image_at(image, node, name), ret);
 }

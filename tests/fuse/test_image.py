@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The image view, used by programs that everybody has."""
+import ctypes
 import errno
 import os
 import subprocess
@@ -209,6 +210,27 @@ def test_without_a_name():
         mount.unmount()
     clean(disk)
     same([line for line in dumped_files(disk) if "removed" in line], [])
+
+
+def test_times_without_a_file():
+    """What the kernel writes back of a file that is gone is no error, neither to
+    it nor to who syncs next."""
+    disk = format_disk()
+    libc = ctypes.CDLL(None, use_errno=True)
+    with mounts.image(disk):
+        top = os.open("mnt", os.O_RDONLY)
+        for name in ("file", "other"):
+            write("mnt/" + name, b"x")
+            known = os.open("mnt/" + name, os.O_PATH)
+            same(libc.syncfs(top), 0)
+            with open("mnt/" + name, "r+b", buffering=0) as file:
+                file.write(b"y")
+            os.remove("mnt/" + name)
+            same(libc.syncfs(top), 0)
+            same(os.stat("/proc/self/fd/%d" % known).st_nlink, 0)
+            os.close(known)
+        os.close(top)
+    clean(disk)
 
 
 def test_without_a_name_and_killed():

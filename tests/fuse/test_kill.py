@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""kill -9 of the daemon under load: the disk is clean, and all that fsync
-answered for is there.
+"""kill -9 of the daemons under load: the disk, and the store on it, are clean, and
+all that fsync answered for is there.
 
 FUSE_KILLS (default: 50) is how often, FUSE_SEED the seed.
 """
@@ -9,7 +9,8 @@ import random
 import time
 
 import mounts
-from support import clean, data, format_disk, same
+from mounts import NOTAPACK, sh
+from support import clean, data, format_disk, has, same
 
 KILLS = int(os.environ.get("FUSE_KILLS", "50"))
 SEED = int(os.environ.get("FUSE_SEED", "1"))
@@ -17,10 +18,10 @@ WRITERS = 3
 RECORD = 700  # bytes: neither a page nor a part of one
 
 
-def work(i, ready):
+def work(top, i, ready):
     """Append records to a file, and note outside how many fsync has answered
     for; make noise meanwhile that nobody asks to keep."""
-    name = "mnt/w%d" % i
+    name = "%s/w%d" % (top, i)
     fd = os.open(name, os.O_RDWR | os.O_CREAT)
     acked = os.open("log%d" % i, os.O_WRONLY | os.O_CREAT)
     at = os.fstat(fd).st_size // RECORD
@@ -39,13 +40,13 @@ def work(i, ready):
         os.ftruncate(acked, at)
 
 
-def start(i):
+def start(top, i):
     """A process that works until the mount is gone, once it has begun."""
     begun, ready = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            work(i, ready)
+            work(top, i, ready)
         except OSError:
             os._exit(0)
         finally:
@@ -56,9 +57,9 @@ def start(i):
     return child
 
 
-def check_file(i):
+def check_file(top, i):
     acked = os.path.getsize("log%d" % i) if os.path.exists("log%d" % i) else 0
-    name = "mnt/w%d" % i
+    name = "%s/w%d" % (top, i)
     content = b""
     if os.path.exists(name):
         with open(name, "rb") as file:
@@ -72,26 +73,45 @@ def check_file(i):
     return acked
 
 
-def test_kill():
+def kill_again_and_again(mounted, top, check):
     print("seed %d" % SEED)
     dice = random.Random(SEED)
-    disk = format_disk("64m")
     total = 0
     for turn in range(KILLS):
-        with mounts.image(disk, "commit=1") as mount:
-            total += sum(check_file(i) for i in range(WRITERS))
+        with mounted() as mount:
+            total += sum(check_file(top, i) for i in range(WRITERS))
             if turn % 10 == 9:  # what is checked again and again must stay few
                 for i in range(WRITERS):
-                    os.truncate("mnt/w%d" % i, 0)
+                    os.truncate("%s/w%d" % (top, i), 0)
                     os.truncate("log%d" % i, 0)
-                mounts.sh("sync mnt")
-            loads = [start(i) for i in range(WRITERS)]
+                sh("sync " + top)
+            loads = [start(top, i) for i in range(WRITERS)]
             time.sleep(dice.random() / 10)  # no deadline: a moment
             mount.kill()
             for load in loads:
                 same(os.waitpid(load, 0)[1], 0)
-        clean(disk)
+        check()
     same(total > KILLS, True)  # it was a load
+
+
+def test_kill():
+    disk = format_disk("64m")
+    kill_again_and_again(lambda: mounts.image(disk, "commit=1"), "mnt",
+                         lambda: clean(disk))
+
+
+def test_kill_store_on_disk():
+    disk = format_disk("512m")
+    command = [NOTAPACK, "-s", disk + ":st", "mount", "-f", "-o", "commit=1"]
+    sh("%s -s %s:st init" % (NOTAPACK, disk))
+    with mounts.mounted(command):
+        os.mkdir("mnt/live/main")
+        os.close(os.open("mnt/live/main/begun", os.O_CREAT | os.O_WRONLY))
+
+    def check():
+        clean(disk)
+        has(sh("%s -s %s:st check" % (NOTAPACK, disk)), "CHECK OK")
+    kill_again_and_again(lambda: mounts.mounted(command), "mnt/live/main", check)
 
 
 if __name__ == "__main__":
