@@ -42,6 +42,12 @@ def wait_until(what, *args):
         time.sleep(0.01)
 
 
+def is_mounted(directory):
+    """Also where a user has mounted, and even root may not look."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        return os.path.abspath(directory) in [line.split()[1] for line in file]
+
+
 class Mount:
     """A mount in the foreground of a child, at self.dir."""
 
@@ -54,13 +60,17 @@ class Mount:
             env.update(LD_PRELOAD=preload, FUSE_GATE=os.path.abspath("gate"))
         self.daemon = subprocess.Popen([*command, self.dir],
                                        stderr=self.errors, env=env)
-        wait_until(self.is_up)
+        try:
+            wait_until(self.is_up)
+        except AssertionError:
+            self.clear()
+            raise
         if self.daemon.poll() is not None:
             self.errors.close()
             raise AssertionError("no mount: " + self.told())
 
     def is_up(self):
-        return self.daemon.poll() is not None or os.path.ismount(self.dir)
+        return self.daemon.poll() is not None or is_mounted(self.dir)
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
