@@ -333,6 +333,7 @@ def test_generations():
             write("mnt/a", text * 2000)
             sh("sync mnt/a")
         same(os.listdir("mnt"), ["a"])
+        # Image files discard, which leaves the newest two.
         names = sorted(os.listdir("mnt/.generations"), key=int)
         found = [read("mnt/.generations/%s/a" % name)
                  for name in names[-2:]]

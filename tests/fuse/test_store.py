@@ -585,6 +585,48 @@ def test_holes():
         mount.unmount()
 
 
+def damage(path, needle):
+    with open(path, "r+b") as file:
+        at = file.read().index(needle)
+        file.seek(at + len(needle) // 2)
+        file.write(b"?")
+
+
+def test_damage():
+    """A damaged file is refused, the others are read; and a store or a disk that
+    is damaged where it begins, with the reason."""
+    disk = format_disk("32m")
+    os.mkdir("mnt")
+    for name in "st", disk + ":st":
+        pack("init", store=name)
+        with store(name=name):
+            os.mkdir("mnt/live/main")
+            write("mnt/live/main/good", data(50000, 1))
+            write("mnt/live/main/bad", data(3000000, 2))
+    needle = data(3000000, 2)[1500000:1500100]
+    damage("st/store.0.suffix", needle)
+    damage(disk, needle)
+    for name in "st", disk + ":st":
+        for options in "ro", "":
+            with store(options, name=name) as mount:
+                same(read("mnt/live/main/good"), data(50000, 1))
+                fails(errno.EUCLEAN, read, "mnt/live/main/bad")
+                if not options:
+                    write("mnt/live/main/new", b"new")
+                    sync("mnt/live/main/new")
+                    same(read("mnt/live/main/new"), b"new")
+                mount.unmount()
+    os.truncate("st/store.control", 5)
+    os.truncate(disk, 1 << 20)
+    for name, reason in ("st", "control file"), (disk + ":st", "disk.img"):
+        done = subprocess.run([NOTAPACK, "-s", name, "mount", "-f", "mnt"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=ENV, timeout=60, check=False)
+        same(done.returncode, 1)
+        has(done.stdout.decode(), reason)
+        same(mounts.is_mounted("mnt"), False)
+
+
 def test_unsupported():
     pack("init")
     with store():
