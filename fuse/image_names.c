@@ -116,6 +116,13 @@ static int make(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
             image_node_look_up(image, dir, name, at.path.len, &st);
         image_touch(image, dir);
         if (node == NULL || !set_first_attr(image, req, dir, node, mode)) {
+            /* The kernel will take it that there is none, for good. */
+            int undone = nf_remove_at(image->live.nf, at, 0);
+            (void)undone; /* no memory for that, either */
+            if (node != NULL) {
+                (void)image_node_move(image, node, NULL, NULL, 0);
+                image_node_forget(image, node, 1);
+            }
             err = NF_ENOMEM;
         } else {
             image_changing(image, node);

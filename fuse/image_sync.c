@@ -284,13 +284,16 @@ int image_sync_now(struct image *image)
     }
     image->looked = false;
     flush_touched(image);
+    struct nf_stats stats;
     int err = nf_sync(image->live.nf);
+    nf_stats(image->live.nf, &stats);
+    if (err != 0 && !stats.failed) {
+        return serve_errno(err); /* what was changed is still to be committed */
+    }
     if (err != 0) {
         break_down(image, err);
         return EIO;
     }
-    struct nf_stats stats;
-    nf_stats(image->live.nf, &stats);
     image->generation = stats.generation;
     image->synced = made;
     renew_view(image);

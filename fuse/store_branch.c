@@ -587,13 +587,12 @@ static bool has_moved(struct store *store, struct branch *branch)
 
 void store_branches_reload(struct store *store)
 {
-    if (store->how->view != NULL || store->how->read == store->how->write) {
-        return; /* nobody else has the disk */
-    }
+    bool alone = store->how->view != NULL ||
+                 store->how->read == store->how->write; /* it is on a disk */
     turn_take(&store->change);
+    int err = alone && !store->stale ? 0 : store_reload(store);
     turn_take(&store->turn);
-    struct branch *branch =
-        pk_repo_reload(store->repo) == 0 ? store->branches : NULL;
+    struct branch *branch = err == 0 && !alone ? store->branches : NULL;
     for (; branch != NULL; branch = branch->next) {
         if (has_moved(store, branch)) {
             store_note_news(store, branch);

@@ -57,8 +57,11 @@ static int resize(struct store *store, struct snode *node, uint64_t size)
     if (size == 0 && !node->loaded) {
         node->loaded = true; /* nothing of it is wanted */
     }
-    if (size > SIZE_MAX / 4 || !make_room(node, (size_t)size)) {
+    if (size > SIZE_MAX / 4) {
         return EFBIG;
+    }
+    if (!make_room(node, (size_t)size)) {
+        return ENOMEM;
     }
     if (size > node->size) {
         memset(node->data + node->size, 0, (size_t)size - node->size);

@@ -20,6 +20,7 @@
 #define LOCK_WAIT_NS 20000000 /* ... each after so long */
 #define CONFLICT_LEN 12       /* digits of the hash in a name */
 #define RELOAD_SEC   1        /* how often to look what others have done */
+#define RELOAD_TRIES 3        /* before it has to wait for that */
 
 /* ---- The repo to write to --------------------------------------------- */
 
@@ -48,56 +49,62 @@ int store_write_begin(struct store *store, struct pk_repo **ret)
 }
 
 /* Flush what the repo of a disk has written, and keep it for the next commit
- * unless it failed; then views of it all. */
+ * unless it failed. */
 static int flush_disk(struct store *store, struct pk_repo *repo)
 {
-    const struct store_mount *how = store->how;
     int err = pk_repo_flush(repo);
     store->writer = repo;
     if (err != 0) {
         (void)pk_repo_close(repo);
         store->writer = NULL;
-        return err;
-    }
-    err = vfs_view_prepare(how->view);
-    if (err == 0 && how->lower_view != NULL) {
-        err = vfs_view_prepare(how->lower_view);
     }
     return err;
 }
 
-/* Under turn. */
-static int reload(struct store *store)
+static int renew(struct store *store, struct vfs_view *view)
+{
+    int err = vfs_view_prepare(view);
+    turn_take(&store->turn);
+    err = err == 0 ? vfs_view_switch(view) : err;
+    turn_pass(&store->turn);
+    vfs_view_reap(view);
+    return err;
+}
+
+int store_reload(struct store *store)
 {
     const struct store_mount *how = store->how;
-    if (how->view != NULL) {
-        vfs_view_switch(how->view);
+    int err = how->view != NULL ? renew(store, how->view) : 0;
+    if (err == 0 && how->lower_view != NULL) {
+        err = renew(store, how->lower_view);
     }
-    if (how->lower_view != NULL) {
-        vfs_view_switch(how->lower_view);
+    if (err == 0 && store->repo != NULL) {
+        turn_take(&store->turn);
+        err = pk_repo_reload(store->repo);
+        turn_pass(&store->turn);
     }
-    return store->repo != NULL ? pk_repo_reload(store->repo) : 0;
+    store->stale = err != 0;
+    return err;
 }
 
 int store_write_end(struct store *store, struct pk_repo *repo)
 {
     const struct store_mount *how = store->how;
     int err = how->view != NULL ? flush_disk(store, repo) : pk_repo_close(repo);
-    if (err == 0) {
-        turn_take(&store->turn);
-        err = reload(store);
-        turn_pass(&store->turn);
-    }
-    if (how->view != NULL) {
-        vfs_view_reap(how->view);
-    }
-    if (how->lower_view != NULL) {
-        vfs_view_reap(how->lower_view);
-    }
     if (err != 0) {
         daemon_log(how->daemon, "%s: %s", how->source, nf_strerror(err));
+        return serve_errno(err);
     }
-    return serve_errno(err);
+    /* It is committed, whether or not it can be read at once. */
+    for (int i = 0; i < RELOAD_TRIES; i++) {
+        err = store_reload(store);
+        if (err == 0) {
+            return 0;
+        }
+    }
+    daemon_log(how->daemon, "%s: to read what was committed: %s", how->source,
+               nf_strerror(err));
+    return 0;
 }
 
 /* ---- What is pending ------------------------------------------------------

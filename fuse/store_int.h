@@ -117,6 +117,7 @@ struct store {
     struct turn turn;
     struct pk_repo *repo;   /* to read from */
     struct pk_sides *sides; /* of it; NULL: no -o posix */
+    bool stale;             /* repo does not show the last commit yet */
     struct pk_repo *writer; /* of a disk, between commits; under change */
     struct branch *branches;
     struct branch *old_branches; /* removed */
@@ -218,6 +219,9 @@ void store_changed(struct store *store, struct snode *node);
 /* The repo to write to, and its release: an errno. Under change. */
 int store_write_begin(struct store *store, struct pk_repo **ret);
 int store_write_end(struct store *store, struct pk_repo *repo);
+/* Have repo show the last commit: an error of the store. Under change, not
+ * turn. */
+int store_reload(struct store *store);
 /* Commit what is pending on a branch: an errno. Under change, not turn. */
 int store_commit(struct store *store, struct branch *branch);
 /* The same from outside; NULL: all branches. */

@@ -18,6 +18,7 @@ struct file {
     struct file *next;
     struct shown *in;
     struct nf_file *file;
+    struct nf_file *again; /* while views are switched, in the next one */
     uint64_t id;
     char name[PK_VFS_NAME_MAX + 1];
 };
@@ -228,32 +229,50 @@ int vfs_view_prepare(struct vfs_view *view)
     return open_shown(view->disk, &view->coming);
 }
 
-void vfs_view_switch(struct vfs_view *view)
+/* The same file in that view, unless it has been replaced or removed. */
+static int follow(struct vfs_view *view, struct shown *to, struct file *file)
+{
+    uint64_t id;
+    int err = open_in(view, to, file->name, &file->again, &id);
+    if (err != 0) {
+        file->again = NULL;
+        return nf_err_class(err) == NF_ENOENT ? 0 : err;
+    }
+    if (id != file->id) {
+        nf_close(file->again);
+        file->again = NULL;
+    }
+    return 0;
+}
+
+int vfs_view_switch(struct vfs_view *view)
 {
     struct shown *now = view->coming;
-    if (now == NULL) {
-        return;
+    struct file *file = view->files;
+    int err = 0;
+    for (; file != NULL && err == 0; file = file->next) {
+        err = follow(view, now, file);
     }
-    for (struct file *file = view->files; file != NULL; file = file->next) {
-        struct nf_file *again;
-        uint64_t id;
-        if (open_in(view, now, file->name, &again, &id) != 0) {
-            continue; /* it is gone, or cannot be read: then as it was */
-        }
-        if (id != file->id) {
-            nf_close(again);
+    for (struct file *f = view->files; f != file; f = f->next) {
+        if (f->again == NULL) {
             continue;
         }
-        nf_close(file->file);
-        file->in->n_files--;
-        file->file = again;
-        file->in = now;
-        now->n_files++;
+        nf_close(err == 0 ? f->file : f->again);
+        if (err == 0) {
+            f->file = f->again;
+            f->in->n_files--;
+            f->in = now;
+            now->n_files++;
+        }
+        f->again = NULL;
     }
-    view->coming = NULL;
-    view->now->next = view->old;
-    view->old = view->now;
-    view->now = now;
+    if (err == 0) {
+        view->coming = NULL;
+        view->now->next = view->old;
+        view->old = view->now;
+        view->now = now;
+    }
+    return err;
 }
 
 void vfs_view_reap(struct vfs_view *view)

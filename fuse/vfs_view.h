@@ -24,9 +24,10 @@ void vfs_view_close(struct vfs_view *view);
 
 /* A commit was made: open a view of it, for vfs_view_switch. */
 int vfs_view_prepare(struct vfs_view *view);
-/* Take it, if there is one. Files that are open are those of the same name from
- * now on, unless they were replaced or removed: these can be read on. */
-void vfs_view_switch(struct vfs_view *view);
+/* Take it: an enum nf_err, after which all is as before. Files that are open
+ * are those of the same name from now on, unless they were replaced or removed:
+ * these can be read on. */
+int vfs_view_switch(struct vfs_view *view);
 /* Close the views that nothing is read from any more. */
 void vfs_view_reap(struct vfs_view *view);
 
