@@ -55,12 +55,13 @@ static void touch(struct store *store, struct snode *dir)
 
 /* Note that a name is gone which the tree still has: an errno. */
 static int put_gone(struct store *store, struct snode *dir, const char *name,
-                    size_t len)
+                    size_t len, struct snode **ret)
 {
     struct pk_slice step = slice(name, len);
     struct pk_path path = {&step, 1};
     enum pk_kind kind = PK_NONE;
     bool sided = false;
+    *ret = NULL;
     int err = dir->tree != NULL ? pk_tree_kind(dir->tree, path, &kind) : 0;
     if (err == 0) {
         err = store_attrs_has(dir, name, len, &sided);
@@ -73,6 +74,7 @@ static int put_gone(struct store *store, struct snode *dir, const char *name,
         return ENOMEM;
     }
     store_changed(store, gone);
+    *ret = gone;
     return 0;
 }
 
@@ -286,11 +288,15 @@ static int remove_node(struct store *store, struct snode *node)
     size_t len = node->name_len;
     memcpy(name, node->name, len);
     if (err == 0) {
+        /* First, or what the tree has would come back if this failed. */
+        struct snode *gone;
+        err = put_gone(store, dir, name, len, &gone);
+    }
+    if (err == 0) {
         touch(store, dir);
         node->ctime = store_now();
         node->refs++;
         (void)store_node_move(store, node, NULL, NULL, 0);
-        err = put_gone(store, dir, name, len);
         node->refs--;
         store_node_tidy(store, node);
     }
@@ -382,10 +388,18 @@ static int move_node(struct store *store, struct snode *node, struct snode *to,
     if (!store_keep_origin(node)) {
         return ENOMEM;
     }
+    struct snode *gone;
+    int err = put_gone(store, from, old, old_len, &gone);
+    if (err != 0) {
+        return err;
+    }
     drop_gone(store, to, name, strlen(name));
     from->refs++;
     bool moved = store_node_move(store, node, to, name, strlen(name));
-    int err = moved ? put_gone(store, from, old, old_len) : ENOMEM;
+    if (!moved && gone != NULL) {
+        store_node_unpin(store, gone);
+        store_node_tidy(store, gone);
+    }
     if (moved) {
         node->ctime = store_now();
         store_changed(store, node);
@@ -394,7 +408,7 @@ static int move_node(struct store *store, struct snode *node, struct snode *to,
     }
     from->refs--;
     store_node_tidy(store, from);
-    return err;
+    return moved ? 0 : ENOMEM;
 }
 
 static int rename_child(struct store *store, struct snode *dirs[2],
