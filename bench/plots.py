@@ -5,7 +5,7 @@ import subprocess
 
 
 def gnuplot(out, name, script):
-    head = (f'set terminal svg size 720,420 background "white"\n'
+    head = (f'set terminal svg noenhanced size 720,420 background "white"\n'
             f'set output "{out}/{name}.svg"\nset grid\nset key outside\n')
     subprocess.run(["gnuplot"], input=head + script, check=True, text=True)
     return name
