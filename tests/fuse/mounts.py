@@ -57,7 +57,8 @@ class Mount:
         self.errors = open(self.dir + ".stderr", "ab")
         env = dict(support.ENV)
         if preload is not None:
-            env.update(LD_PRELOAD=preload, FUSE_GATE=os.path.abspath("gate"))
+            env.update(LD_PRELOAD=preload, FUSE_GATE=os.path.abspath("gate"),
+                       FUSE_FAULT=os.path.abspath("fault"))
         self.daemon = subprocess.Popen([*command, self.dir],
                                        stderr=self.errors, env=env)
         try:
