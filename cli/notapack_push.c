@@ -100,9 +100,11 @@ static int negotiate_one(struct transfer *t, struct seen *seen)
     struct np_bundle *b = &t->bundle;
     struct pk_digest hash = seen->todo[--seen->n_todo];
     struct pk_commit *commit = NULL;
-    int err = pk_commit_find(t->dst.repo, &hash, &commit);
+    uint64_t off;
+    /* Not pk_commit_find, which would look for the reason that it is not there.
+     */
+    int err = pk_view_find(t->dst.repo, &hash, &off);
 
-    pk_commit_free(t->dst.repo, commit);
     if (err == 0) {
         struct pk_digest *more =
             realloc(b->have, (b->n_have + 1) * sizeof(*more));
@@ -117,7 +119,6 @@ static int negotiate_one(struct transfer *t, struct seen *seen)
     if (nf_err_class(err) != NF_ENOENT) {
         return np_complain(&t->dst, err, "commit");
     }
-    commit = NULL;
     err = pk_commit_find(t->src.repo, &hash, &commit);
     for (size_t i = 0; err == 0 && i < commit->n_parents; i++) {
         err = seen_add(seen, &commit->parents[i]);
@@ -258,11 +259,9 @@ static int transfer_run(struct transfer *t, int n_words, char **words)
     if (err == 0) {
         all = true;
         for (size_t i = 0; i < t->bundle.n_commits && all; i++) {
-            struct pk_commit *commit = NULL;
+            uint64_t off;
 
-            all = pk_commit_find(t->dst.repo, &t->bundle.commits[i], &commit) ==
-                  0;
-            pk_commit_free(t->dst.repo, commit);
+            all = pk_view_find(t->dst.repo, &t->bundle.commits[i], &off) == 0;
         }
     }
     if (err == 0 && !all) {

@@ -151,11 +151,9 @@ static int replay_commit(struct replay *r, const struct pk_commit *c)
 
 static bool replayed(struct replay *r, const struct pk_digest *hash)
 {
-    struct pk_commit *c = NULL;
-    bool there = pk_commit_find(r->dst.repo, hash, &c) == 0;
+    uint64_t off;
 
-    pk_commit_free(r->dst.repo, c);
-    return there;
+    return pk_view_find(r->dst.repo, hash, &off) == 0;
 }
 
 enum { FLUSH_EVERY = 256 }; /* commits: what an interruption costs */
