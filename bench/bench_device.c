@@ -6,11 +6,11 @@
  * median of the ratios within a round.
  *
  *   sequential   FSIZE bytes written in MiB, then a flush or commit; read back
- *   random       pages read, and pages written with a flush or commit at the
- * end overwrite    one page and a flush, against SMALL bytes and a commit scrub
- * of what sequential left, against reading as many bytes churn        pages
- * overwritten at random with the disk 50, 80, 95 % full mount        with the
- * disk that full
+ *   random       pages read; written, with a flush or commit at the end
+ *   overwrite    one page and a flush, against SMALL bytes and a commit
+ *   scrub        of what sequential left, against reading as many bytes
+ *   churn        pages overwritten at random with the disk 50, 80, 95 % full
+ *   mount        with the disk that full
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,12 +58,18 @@ struct sides {
     side_fn ours;
 };
 
-static double time_of(struct device *d, side_fn side)
+static struct bench_time time_of(struct device *d, side_fn side)
 {
     struct bench_time begin = bench_now();
 
     side(d);
-    return bench_since(begin).wall;
+    return bench_since(begin);
+}
+
+static uint64_t requests(const struct bd_counters *from,
+                         const struct bd_counters *to)
+{
+    return to->reads - from->reads + to->writes - from->writes;
 }
 
 static void compare(struct device *d, const struct sides *sides)
@@ -74,11 +80,18 @@ static void compare(struct device *d, const struct sides *sides)
     double raw_s[MAX_ROUNDS];
     double ours_s[MAX_ROUNDS];
     double ratio[MAX_ROUNDS];
+    double raw_cpu = 0;
+    double ours_cpu = 0;
     json_t *record = bench_record("device", sides->figure);
 
     for (size_t i = 0; i < n; i++) {
-        raw_s[i] = sides->n / time_of(d, sides->raw);
-        ours_s[i] = sides->n / time_of(d, sides->ours);
+        struct bench_time t = time_of(d, sides->raw);
+
+        raw_s[i] = sides->n / t.wall;
+        raw_cpu += t.user + t.system;
+        t = time_of(d, sides->ours);
+        ours_s[i] = sides->n / t.wall;
+        ours_cpu += t.user + t.system;
         ratio[i] = ours_s[i] / raw_s[i];
     }
     bench_text(record, "profile", d->profile_text);
@@ -87,12 +100,16 @@ static void compare(struct device *d, const struct sides *sides)
     bench_add_spread(record, "raw_per_s", raw_s, n);
     bench_add_spread(record, "per_s", ours_s, n);
     bench_add_spread(record, "of_raw", ratio, n);
+    bench_number(record, "raw_cpu_s", raw_cpu);
+    bench_number(record, "cpu_s", ours_cpu);
     bench_count(record, "raw_pages",
                 d->raw.count.pages_written - raw.pages_written +
                     d->raw.count.pages_read - raw.pages_read);
     bench_count(record, "pages",
                 d->ours.count.pages_written - ours.pages_written +
                     d->ours.count.pages_read - ours.pages_read);
+    bench_count(record, "raw_requests", requests(&raw, &d->raw.count));
+    bench_count(record, "requests", requests(&ours, &d->ours.count));
     bench_count(record, "raw_flushes", d->raw.count.flushes - raw.flushes);
     bench_count(record, "flushes", d->ours.count.flushes - ours.flushes);
     bench_emit(record);

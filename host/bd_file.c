@@ -3,8 +3,9 @@
  * A block device in an image file or a block special file.
  *
  * Requests of a batch that follow each other on the device, in the order in
- * which they are given, become one preadv or pwritev. With O_DIRECT a request
- * whose buffer is not aligned goes through a bounce buffer, alone.
+ * which they are given, become one transfer. With O_DIRECT the transfers of a
+ * batch are under way together, but a request whose buffer is not aligned goes
+ * through a bounce buffer, alone.
  *
  * Locks are those of the open file description (fcntl F_OFD_SETLK), so two
  * openings in one process exclude each other too. A block special file is
@@ -23,6 +24,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "host/aio.h"
 #include "host/os_err.h"
 
 #define BD_FILE_MAX_IOV    64
@@ -39,7 +41,8 @@ struct bd_file {
     bool flush_failed; /* once */
     uint32_t sector_len;
     uint64_t len;
-    uint8_t *bounce; /* with direct */
+    uint8_t *bounce;   /* with direct */
+    unsigned long aio; /* with direct, if the system has it */
 };
 
 /* What a system call of the driver answered, for bd_file_errno. */
@@ -129,13 +132,13 @@ static bool bd_file_must_bounce(const struct bd_file *file,
     return file->direct_now && at % file->sector_len != 0;
 }
 
-/* How many requests from the first on are one run on the device. */
-static int bd_file_run(const struct bd_file *file,
-                       const struct bd_request *reqs, size_t n_reqs)
+/* How many of at most max requests, from the first on, are one run. */
+static size_t bd_file_run(const struct bd_file *file,
+                          const struct bd_request *reqs, size_t max)
 {
-    int n = 1;
+    size_t n = 1;
 
-    while ((size_t)n < n_reqs && n < BD_FILE_MAX_IOV &&
+    while (n < max &&
            reqs[n].range.first ==
                reqs[n - 1].range.first + reqs[n - 1].range.count &&
            (reqs[n].out != NULL) == (reqs[0].out != NULL) &&
@@ -145,33 +148,87 @@ static int bd_file_run(const struct bd_file *file,
     return n;
 }
 
+/* Transfers that are put together, and done at once. */
+struct bd_file_batch {
+    struct iovec iov[BD_FILE_MAX_IOV];
+    struct aio_job jobs[AIO_DEPTH];
+    size_t n_iov;
+    size_t n_jobs;
+};
+
+static void bd_file_add(const struct bd_file *file, struct bd_file_batch *batch,
+                        const struct bd_request *reqs, size_t n)
+{
+    struct iovec *iov = &batch->iov[batch->n_iov];
+
+    for (size_t i = 0; i < n; i++) {
+        /* struct iovec has no const; a write leaves it unchanged. */
+        void *base = reqs[i].out != NULL ? (void *)(uintptr_t)reqs[i].out
+                                         : (void *)reqs[i].in;
+        iov[i] = (struct iovec){base, bd_file_req_len(file, &reqs[i])};
+    }
+    batch->jobs[batch->n_jobs++] = (struct aio_job){
+        .write = reqs[0].out != NULL,
+        .pos = reqs[0].range.first * file->bd.geo.page_size,
+        .iov = iov,
+        .n_iov = (int)n,
+    };
+    batch->n_iov += n;
+}
+
+/* Transfer what was put together: at first all at once, where that can be; then
+ * what is left of each. */
+static int bd_file_drain(struct bd_file *file, struct bd_file_batch *batch)
+{
+    int err = 0;
+
+    if (file->direct_now && file->aio != 0 && batch->n_jobs > 1) {
+        aio_run(file->aio, file->fd, batch->jobs, batch->n_jobs);
+    }
+    for (size_t i = 0; i < batch->n_jobs && err == 0; i++) {
+        struct aio_job *job = &batch->jobs[i];
+
+        if (job->done < 0) {
+            errno = (int)-job->done;
+            err = bd_file_failed(file);
+        } else {
+            const int n =
+                bd_file_advance(job->iov, job->n_iov, (size_t)job->done);
+            err = bd_file_transfer(file, job->write,
+                                   job->pos + (uint64_t)job->done, job->iov, n);
+        }
+    }
+    batch->n_iov = 0;
+    batch->n_jobs = 0;
+    return err;
+}
+
 static int bd_file_submit(void *dev, const struct bd_request *reqs,
                           size_t n_reqs)
 {
     struct bd_file *file = dev;
-    struct iovec iov[BD_FILE_MAX_IOV];
+    struct bd_file_batch batch;
     int err = 0;
-    int n;
+    size_t n;
 
-    for (size_t i = 0; i < n_reqs && err == 0; i += (size_t)n) {
+    batch.n_iov = 0; /* all of it would be a kilobyte to clear */
+    batch.n_jobs = 0;
+    for (size_t i = 0; i < n_reqs && err == 0; i += n) {
+        const size_t left = n_reqs - i;
+        const size_t room = BD_FILE_MAX_IOV - batch.n_iov;
+
         if (bd_file_must_bounce(file, &reqs[i])) {
             n = 1;
             err = bd_file_bounce(file, &reqs[i]);
             continue;
         }
-        n = bd_file_run(file, &reqs[i], n_reqs - i);
-        for (int k = 0; k < n; k++) {
-            const struct bd_request *req = &reqs[i + (size_t)k];
-            /* struct iovec has no const; a write leaves it unchanged. */
-            void *base = req->out != NULL ? (void *)(uintptr_t)req->out
-                                          : (void *)req->in;
-            iov[k] = (struct iovec){base, bd_file_req_len(file, req)};
+        n = bd_file_run(file, &reqs[i], left < room ? left : room);
+        bd_file_add(file, &batch, &reqs[i], n);
+        if (batch.n_jobs == AIO_DEPTH || batch.n_iov == BD_FILE_MAX_IOV) {
+            err = bd_file_drain(file, &batch);
         }
-        err = bd_file_transfer(file, reqs[i].out != NULL,
-                               reqs[i].range.first * file->bd.geo.page_size,
-                               iov, n);
     }
-    return err;
+    return err == 0 ? bd_file_drain(file, &batch) : err;
 }
 
 static int bd_file_flush(void *dev)
@@ -272,6 +329,7 @@ static int bd_file_probe_direct(struct bd_file *file)
     if (file->bounce == NULL) {
         return NF_ENOMEM;
     }
+    file->aio = aio_open();
     const int err = bd_file_set_direct(file, true);
     if (err == 0 && !file->is_block &&
         pread(file->fd, file->bounce, 512, 512) < 0) {
@@ -411,6 +469,7 @@ void bd_file_close(struct bd_file *file)
     if (file->fd >= 0) {
         (void)close(file->fd); /* what mattered was flushed before */
     }
+    aio_close(file->aio);
     free(file->bounce);
     free(file);
 }

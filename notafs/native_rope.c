@@ -176,25 +176,48 @@ static int read_part(struct nf *nf, const struct nf_ptr *ptr, size_t in,
     return err;
 }
 
-/* Send the requests for children [from, to) of node, and verify the pages. */
-static int direct_read(struct nf *nf, const struct nf_frame *node,
-                       uint32_t from, uint32_t to, size_t n_reqs, uint8_t *buf)
+/* Ask for n whole pages, children from i on of node, around the cache where it
+ * has not got them, as far as there are requests left. Returns how many. */
+static uint32_t gather(struct nf *nf, const struct nf_frame *node, uint32_t i,
+                       uint32_t n, uint8_t *buf, size_t *n_reqs)
 {
     size_t size = nf->disk.page_size;
-    int err = bd_submit(&nf->bd, nf->cache.direct, n_reqs);
-    if (err != 0) {
-        return nf_fail(nf, err, nf->cache.direct[0].range.first, "read");
-    }
-    for (uint32_t i = from; i < to; i++) {
+    uint32_t k = 0;
+    for (; k < n && *n_reqs < NF_DIRECT; k++, buf += size) {
+        struct bd_request *last = &nf->cache.direct[*n_reqs];
         struct nf_ptr ptr;
-        const uint8_t *page = buf + (i - from) * size;
-        native_child_get(nf, node, i, &ptr);
+        native_child_get(nf, node, i + k, &ptr);
         struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
-        if (nf_ptr_is_null(&ptr) || frame != NULL) {
-            nf_cache_unpin(frame);
+        if (*n_reqs > 0) {
+            last--;
+        }
+        if (nf_ptr_is_null(&ptr)) {
+            memset(buf, 0, size);
+        } else if (frame != NULL) {
+            memcpy(buf, frame->data, size);
+        } else if (*n_reqs > 0 && buf == last->in + last->range.count * size &&
+                   ptr.id == last->range.first + last->range.count) {
+            last->range.count++;
+        } else {
+            struct bd_request req = {{ptr.id, 1}, buf, NULL};
+            nf->cache.direct[(*n_reqs)++] = req;
+        }
+        nf_cache_unpin(frame);
+    }
+    return k;
+}
+
+/* Verify what was read of the n pages, children from i on of node. */
+static int verify(struct nf *nf, const struct nf_frame *node, uint32_t i,
+                  uint32_t n, const uint8_t *buf)
+{
+    for (uint32_t k = 0; k < n; k++, buf += nf->disk.page_size) {
+        struct nf_ptr ptr;
+        native_child_get(nf, node, i + k, &ptr);
+        if (nf_ptr_is_null(&ptr) || nf_cache_knows(nf, ptr.id)) {
             continue;
         }
-        uint64_t sum = nf_page_sum(nf, page);
+        uint64_t sum = nf_page_sum(nf, buf);
         if (sum != ptr.sum) {
             return nf_fail_value(nf, NF_EC_CHECKSUM, ptr.id, "data page",
                                  ptr.sum, sum);
@@ -203,99 +226,114 @@ static int direct_read(struct nf *nf, const struct nf_frame *node,
     return 0;
 }
 
-/* Whole pages: children [i, end) of node, around the cache where it has not
- * got them. */
-static int read_run(struct nf *nf, const struct nf_frame *node, uint32_t i,
-                    uint32_t end, uint8_t *buf)
+/* One pass over *n whole pages of a rope that has nodes: the first gathers
+ * requests, and lowers *n to the pages that these are for; the second, when
+ * they are done (n_reqs NULL), verifies. */
+static int pass(struct nf *nf, const struct nf_rope *rope, uint64_t page,
+                uint64_t *n, uint8_t *buf, size_t *n_reqs)
+{
+    uint32_t fan = nf_native_fan(nf);
+    uint64_t done = 0;
+    int err = 0;
+    while (err == 0 && done < *n && (n_reqs == NULL || *n_reqs < NF_DIRECT)) {
+        uint8_t *at = buf + done * nf->disk.page_size;
+        uint32_t i = (uint32_t)((page + done) % fan);
+        uint64_t part = nf_min_u64(*n - done, fan - i);
+        struct nf_frame *node;
+        uint64_t next;
+        err = find_node(nf, rope, page + done, &node, &next);
+        if (err == 0 && node == NULL) {
+            part = nf_min_u64(*n - done, next - page - done);
+            memset(at, 0, (size_t)part * nf->disk.page_size);
+        } else if (err == 0 && n_reqs != NULL) {
+            part = gather(nf, node, i, (uint32_t)part, at, n_reqs);
+        } else if (err == 0) {
+            err = verify(nf, node, i, (uint32_t)part, at);
+        }
+        if (err == 0) {
+            nf_cache_unpin(node);
+        }
+        done += part;
+    }
+    *n = done;
+    return err;
+}
+
+/* Whole pages of a rope that has nodes, straight into the caller's buffer. */
+static int read_direct(struct nf *nf, const struct nf_rope *rope, uint64_t page,
+                       uint64_t n, uint8_t *buf)
+{
+    while (n > 0) {
+        size_t n_reqs = 0;
+        uint64_t part = n;
+        int err = pass(nf, rope, page, &part, buf, &n_reqs);
+        if (err == 0) {
+            err = bd_submit(&nf->bd, nf->cache.direct, n_reqs);
+            if (err != 0) {
+                return nf_fail(nf, err, nf->cache.direct[0].range.first,
+                               "read");
+            }
+            err = pass(nf, rope, page, &part, buf, NULL);
+        }
+        if (err != 0) {
+            return err;
+        }
+        page += part;
+        buf += part * nf->disk.page_size;
+        n -= part;
+    }
+    return 0;
+}
+
+/* What is wanted of one page, or a hole; its length. */
+static int read_page(struct nf *nf, const struct nf_rope *rope, uint64_t off,
+                     uint8_t *buf, size_t len, size_t *ret)
 {
     size_t size = nf->disk.page_size;
-    struct bd_request *reqs = nf->cache.direct;
-    size_t n = 0;
-    uint32_t from = i;
-    uint8_t *start = buf;
+    uint64_t page = off / size;
+    size_t in = (size_t)(off % size);
+    uint32_t i = (uint32_t)(page % nf_native_fan(nf));
+    struct nf_ptr ptr = rope->root;
+    struct nf_frame *node = NULL;
+    uint64_t next = page + 1;
     int err = 0;
-    for (; err == 0 && i < end; i++, buf += size) {
-        struct nf_ptr ptr;
-        native_child_get(nf, node, i, &ptr);
-        struct nf_frame *frame = nf_cache_peek(nf, ptr.id);
-        if (nf_ptr_is_null(&ptr)) {
-            memset(buf, 0, size);
-        } else if (frame != NULL) {
-            memcpy(buf, frame->data, size);
-        } else if (n > 0 &&
-                   buf == reqs[n - 1].in + reqs[n - 1].range.count * size &&
-                   ptr.id ==
-                       reqs[n - 1].range.first + reqs[n - 1].range.count) {
-            reqs[n - 1].range.count++;
-        } else {
-            struct bd_request req = {{ptr.id, 1}, buf, NULL};
-            reqs[n++] = req;
+    if (rope->height > 0) {
+        err = find_node(nf, rope, page, &node, &next);
+        if (err != 0) {
+            return err;
         }
-        nf_cache_unpin(frame);
-        if (err == 0 && n == NF_DIRECT) {
-            err = direct_read(nf, node, from, i + 1, n, start);
-            n = 0;
-            from = i + 1;
-            start = buf + size;
-        }
+    } else if (page > 0) {
+        next = UINT64_MAX;
     }
-    return err == 0 ? direct_read(nf, node, from, end, n, start) : err;
+    uint64_t left = next - page; /* pages */
+    *ret = left > (in + len) / size ? len
+                                    : (size_t)nf_min_u64(len, left * size - in);
+    if (node != NULL) {
+        if (len > *ret) {
+            nf_cache_prefetch(nf, node, i, nf_native_fan(nf) - i > 1 ? 2 : 1,
+                              NF_KIND_DATA);
+        }
+        native_child_get(nf, node, i, &ptr);
+        err = read_part(nf, &ptr, in, buf, *ret);
+        nf_cache_unpin(node);
+    } else if (rope->height > 0 || page > 0) {
+        memset(buf, 0, *ret);
+    } else {
+        err = read_part(nf, &ptr, in, buf, *ret);
+    }
+    return err;
 }
 
 int nf_native_rope_read(struct nf *nf, const struct nf_rope *rope, uint64_t off,
                         uint8_t *buf, size_t len)
 {
     size_t size = nf->disk.page_size;
-    uint32_t fan = nf_native_fan(nf);
     while (len > 0) {
-        uint64_t page = off / size;
-        size_t in = (size_t)(off % size);
-        size_t part = (size_t)nf_min_u64(len, size - in);
-        struct nf_frame *node = NULL;
-        uint64_t next;
-        int err;
-        if (rope->height == 0) {
-            struct nf_ptr ptr;
-            err = find_page(nf, rope, page, &ptr, &next);
-            if (err == 0) {
-                err = read_part(nf, &ptr, in, buf, part);
-            }
-        } else {
-            err = find_node(nf, rope, page, &node, &next);
-        }
-        if (rope->height > 0 && err == 0 && node == NULL) {
-            uint64_t hole = next - page;
-            part = hole > (in + len) / size
-                       ? len
-                       : (size_t)nf_min_u64(len, hole * size - in);
-            memset(buf, 0, part);
-        }
-        for (uint32_t i = (uint32_t)(page % fan);
-             node != NULL && err == 0 && len > 0 && i < fan;) {
-            struct nf_ptr ptr;
-            uint64_t whole = in == 0 ? len / size : 0;
-            part = (size_t)nf_min_u64(len, size - in);
-            if (whole >= DIRECT_PAGES) {
-                uint32_t n = (uint32_t)nf_min_u64(whole, fan - i);
-                err = read_run(nf, node, i, i + n, buf);
-                part = n * size;
-                i += n;
-            } else {
-                if (len > part) {
-                    nf_cache_prefetch(nf, node, i, fan - i > 1 ? 2 : 1,
-                                      NF_KIND_DATA);
-                }
-                native_child_get(nf, node, i, &ptr);
-                err = read_part(nf, &ptr, in, buf, part);
-                i++;
-            }
-            in = 0;
-            off += part;
-            buf += part;
-            len -= part;
-            part = 0;
-        }
-        nf_cache_unpin(node);
+        uint64_t whole = off % size == 0 ? len / size : 0;
+        size_t part = (size_t)whole * size;
+        int err = whole >= DIRECT_PAGES && rope->height > 0
+                      ? read_direct(nf, rope, off / size, whole, buf)
+                      : read_page(nf, rope, off, buf, len, &part);
         if (err != 0) {
             return err;
         }
@@ -485,36 +523,46 @@ static int replace_page(struct nf *nf, struct nf_frame *node, uint32_t i,
     return 0;
 }
 
-/* Whole pages to children [i, i + n) of an owned node, around the cache. */
+/* Send the requests that were gathered, whatever has become of the rest. */
+static int send(struct nf *nf, size_t *n_reqs)
+{
+    size_t n = *n_reqs;
+    *n_reqs = 0;
+    if (n == 0) {
+        return 0;
+    }
+    nf->cache.spilled = true;
+    int err = bd_submit(&nf->bd, nf->cache.direct, n);
+    return err == 0
+               ? 0
+               : nf_fail(nf, err, nf->cache.direct[0].range.first, "write");
+}
+
+/* Whole pages to children [i, i + n) of an owned node, around the cache. They
+ * are on their way when the requests gathered are sent. */
 static int write_run(struct nf *nf, struct nf_frame *node, uint32_t i,
-                     uint64_t n, const uint8_t *buf)
+                     uint64_t n, const uint8_t *buf, size_t *n_reqs)
 {
     size_t size = nf->disk.page_size;
-    struct bd_request *reqs = nf->cache.direct;
-    size_t n_reqs = 0;
-    while (n > 0) {
+    int err = 0;
+    while (err == 0 && n > 0) {
         struct nf_extent run;
-        int err = nf_space_alloc_run(nf, n, &run);
+        err = nf_space_alloc_run(nf, n, &run);
         if (err != 0) {
             return err;
         }
         struct bd_request req = {{run.first, (uint32_t)run.count}, NULL, buf};
-        reqs[n_reqs++] = req;
+        nf->cache.direct[(*n_reqs)++] = req;
         for (uint64_t k = 0; err == 0 && k < run.count; k++, i++) {
             err = replace_page(nf, node, i, run.first + k, buf);
             buf += size;
         }
         n -= run.count;
-        if (err == 0 && (n_reqs == NF_DIRECT || n == 0)) {
-            nf->cache.spilled = true;
-            err = bd_submit(&nf->bd, reqs, n_reqs);
-            n_reqs = 0;
-        }
-        if (err != 0) {
-            return nf_fail(nf, err, run.first, "write");
+        if (err == 0 && *n_reqs == NF_DIRECT) {
+            err = send(nf, n_reqs);
         }
     }
-    return 0;
+    return err;
 }
 
 int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
@@ -523,6 +571,7 @@ int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
     size_t size = nf->disk.page_size;
     uint32_t fan = nf_native_fan(nf);
     uint64_t end = off + len;
+    size_t n_reqs = 0;
     int err = grow(nf, rope, (end - 1) / size);
     while (err == 0 && len > 0) {
         uint64_t page = off / size;
@@ -538,7 +587,8 @@ int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
             if (whole >= DIRECT_PAGES && node != NULL) {
                 n = nf_min_u64(whole, left);
                 part = (size_t)n * size;
-                err = write_run(nf, node, (uint32_t)(page % fan), n, buf);
+                err = write_run(nf, node, (uint32_t)(page % fan), n, buf,
+                                &n_reqs);
             } else {
                 err = write_part(nf, nf_native_page_slot(nf, rope, node, page),
                                  in, buf, part);
@@ -551,6 +601,9 @@ int nf_native_rope_write(struct nf *nf, struct nf_rope *rope, uint64_t off,
             len -= part;
         }
         nf_cache_unpin(node);
+    }
+    if (err == 0) {
+        err = send(nf, &n_reqs);
     }
     if (err == 0) {
         rope->size = nf_max_u64(rope->size, end);

@@ -383,11 +383,12 @@ static int next_phase(struct nf_walk *walk, uint64_t *budget)
 }
 
 /* Data pages to read together: enough to keep a device busy, within what the
- * embedder spends on the cache. */
+ * embedder spends on the cache; a scrub's view has next to none of its own. */
 static uint32_t batch_max(const struct nf *nf)
 {
+    const struct nf *payer = nf->writer != NULL ? nf->writer : nf;
     uint64_t n =
-        nf_min_u64(nf->cache.n_frames / 8, NF_WALK_LEN / nf->disk.page_size);
+        nf_min_u64(payer->cache.n_frames / 8, NF_WALK_LEN / nf->disk.page_size);
 
     return n < NF_WALK_BATCH_MIN ? NF_WALK_BATCH_MIN
                                  : (uint32_t)nf_min_u64(n, NF_WALK_BATCH);

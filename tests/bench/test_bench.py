@@ -272,7 +272,8 @@ class Files(unittest.TestCase):
     def test_device(self):
         run = subprocess.run(
             [BENCH, "device", "--size", "64m", "--fsize", "2m", "--rounds",
-             "3", "--commits", "4", "--churn", "640", "--json"],
+             "3", "--commits", "4", "--pages", "50", "--churn", "640",
+             "--json"],
             check=True, stdout=subprocess.PIPE, text=True)
         records = [json.loads(line) for line in run.stdout.splitlines()]
         got = {record["figure"]: record for record in records}
@@ -281,6 +282,11 @@ class Files(unittest.TestCase):
             self.assertEqual(got[name]["flushes"], got[name]["raw_flushes"])
         self.assertEqual(got["one_key_commit"]["pages"],
                          2 * got["one_key_commit"]["raw_pages"])
+        # Requests of a read go on from node to node, and a scrub's are long.
+        self.assertLess(got["sequential_read"]["requests"],
+                        4 * got["sequential_read"]["raw_requests"])
+        self.assertLess(got["scrub"]["requests"], 100)
+        self.assertEqual(got["random_read"]["raw_pages"], 150)
         churns = [r for r in records if r["figure"] == "churn"]
         self.assertEqual([r["full_per_cent"] for r in churns], [50, 80, 95])
         for record in churns:

@@ -386,6 +386,46 @@ START_TEST(direct)
 }
 END_TEST
 
+/* More transfers than are under way at once, none beside another, and one of
+ * them through the bounce buffer. */
+START_TEST(direct_scattered)
+{
+    enum { LEN = 4096, N = 100 };
+    struct image image = image_create(2 * N * LEN);
+    struct bd_file *file = open_file(
+        &image, (struct bd_file_options){.page_size = LEN, .direct = true});
+    uint8_t *room = aligned_alloc(4096, (N + 1) * LEN);
+    struct bd_request reqs[N];
+    struct prng prng = prng_seed(4);
+
+    for (size_t i = 0; i < N; i++) {
+        uint8_t *page = room + i * LEN + (i == N - 1 ? 17 : 0);
+        const uint64_t at = 2 * (i * 37 % N);
+        prng_bytes(&prng, LEN, image.bytes + at * LEN);
+        memcpy(page, image.bytes + at * LEN, LEN);
+        reqs[i] = (struct bd_request){.range = {at, 1}, .out = page};
+    }
+    assert_ok(bd_submit(bd_file_bd(file), reqs, N));
+    image_check(&image);
+    for (size_t i = 0; i < N; i++) {
+        reqs[i].in = (uint8_t *)(uintptr_t)reqs[i].out;
+        reqs[i].out = NULL;
+        memset(reqs[i].in, 0, LEN);
+    }
+    assert_ok(bd_submit(bd_file_bd(file), reqs, N));
+    for (size_t i = 0; i < N; i++) {
+        ck_assert_mem_eq(reqs[i].in, image.bytes + reqs[i].range.first * LEN,
+                         LEN);
+    }
+    /* What the system cannot do is told, of one among many. */
+    ck_assert_int_eq(truncate(image.path, LEN), 0);
+    assert_err(bd_submit(bd_file_bd(file), reqs, N), NF_EIO);
+    free(room);
+    bd_file_close(file);
+    image_remove(&image);
+}
+END_TEST
+
 /* The first line that a command prints, "" if it failed. */
 static void first_line(const char *command, char *ret, int ret_len)
 {
@@ -455,4 +495,4 @@ END_TEST
 UNIT_MAIN("host/bd_file", block_device, adjacent_requests_are_one_call,
           long_batches, short_and_interrupted_transfers, file_cut_while_open,
           failed_flush_is_final, locks, readonly, discard_frees_blocks,
-          page_sizes, what_cannot_be_opened, direct)
+          page_sizes, what_cannot_be_opened, direct, direct_scattered)
