@@ -122,7 +122,7 @@ void nf_cache_close(struct nf *nf)
 
 void nf_slot_get(struct nf *nf, struct nf_slot slot, struct nf_ptr *ret)
 {
-    if (slot.root != NULL) {
+    if (slot.parent == NULL) {
         *ret = *slot.root;
     } else {
         nf->format->ptr_get(nf, slot.parent->data + slot.off, ret);
@@ -131,7 +131,7 @@ void nf_slot_get(struct nf *nf, struct nf_slot slot, struct nf_ptr *ret)
 
 void nf_slot_put(struct nf *nf, struct nf_slot slot, const struct nf_ptr *ptr)
 {
-    if (slot.root != NULL) {
+    if (slot.parent == NULL) {
         *slot.root = *ptr;
     } else {
         nf->format->ptr_put(nf, slot.parent->data + slot.off, ptr);
@@ -168,10 +168,13 @@ static bool slot_find(struct nf *nf, const struct nf_frame *parent, uint64_t id,
 static void link_unsealed(struct nf_frame *frame, struct nf_slot slot)
 {
     frame->parent = slot.parent;
-    frame->slot_off = slot.off;
-    frame->root = slot.root;
-    if (slot.parent != NULL) {
+    frame->slot_off = 0;
+    frame->root = NULL;
+    if (slot.parent == NULL) {
+        frame->root = slot.root;
+    } else {
         nf_assert(slot.parent->dirty && !slot.parent->sealed);
+        frame->slot_off = (uint32_t)slot.off;
         slot.parent->n_unsealed++;
     }
 }
@@ -197,7 +200,8 @@ static void make_clean(struct nf *nf, struct nf_frame *frame)
 
 static bool is_at(const struct nf_frame *frame, struct nf_slot slot)
 {
-    return frame->parent == slot.parent && frame->root == slot.root;
+    return frame->parent == slot.parent &&
+           (slot.parent != NULL || frame->root == slot.root);
 }
 
 static int fail_double(struct nf *nf, uint64_t id)
@@ -209,14 +213,16 @@ static int fail_double(struct nf *nf, uint64_t id)
 /* Store the checksum of a frame in its parent. */
 static void seal(struct nf *nf, struct nf_frame *frame)
 {
-    struct nf_slot slot = {frame->parent, 0, frame->root};
+    struct nf_slot slot = nf_slot_root(frame->root);
     struct nf_ptr ptr;
     frame->sum = nf_page_sum(nf, frame->data);
-    if (slot.parent != NULL) {
+    if (frame->parent != NULL) {
+        uint32_t off = 0;
         bool found =
-            slot_find(nf, slot.parent, frame->id, frame->slot_off, &slot.off);
+            slot_find(nf, frame->parent, frame->id, frame->slot_off, &off);
         nf_assert(found);
-        slot.parent->n_unsealed--;
+        frame->parent->n_unsealed--;
+        slot = nf_slot_in(frame->parent, off);
     }
     nf_slot_get(nf, slot, &ptr);
     nf_assert(ptr.id == frame->id);

@@ -9,6 +9,12 @@ static int node_check(struct nf *nf, enum nf_kind kind,
     return nf_mirage_node_check(nf, kind, page);
 }
 
+static uint64_t page_sum(const uint8_t *page, size_t len,
+                         enum nf_checksum checksum)
+{
+    return checksum == NF_CHECKSUM_ADLER32 ? nf_adler32(page, len) : 0;
+}
+
 const struct nf_format nf_mirage_format = {
     .ptr_len = nf_mirage_ptr_len,
     .node_check = node_check,
@@ -16,6 +22,7 @@ const struct nf_format nf_mirage_format = {
     .ptr_at = nf_mirage_ptr_at,
     .ptr_get = nf_mirage_ptr_get,
     .ptr_put = nf_mirage_ptr_put,
+    .page_sum = page_sum,
     .probe = nf_mirage_probe,
     .format_disk = nf_mirage_format_disk,
     .open = nf_mirage_open,

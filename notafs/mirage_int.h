@@ -250,10 +250,8 @@ NF_MUST_USE int nf_mirage_node_get(struct nf *nf, struct nf_slot slot,
 static inline struct nf_slot mirage_slot(const struct nf *nf,
                                          struct nf_frame *frame, uint32_t i)
 {
-    struct nf_slot slot = {
-        frame, nf_mirage_ptr_at(nf, (enum nf_kind)frame->kind, frame->data, i),
-        NULL};
-    return slot;
+    return nf_slot_in(
+        frame, nf_mirage_ptr_at(nf, (enum nf_kind)frame->kind, frame->data, i));
 }
 
 /* The last leaf, writable and pinned, with room for one range or byte at

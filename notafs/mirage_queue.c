@@ -41,7 +41,7 @@ void nf_mirage_queue_lowered(struct nf *nf)
 static int descend(struct nf *nf, uint32_t *ret_turn, struct nf_frame **ret)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
-    struct nf_slot slot = {NULL, 0, &queue->root};
+    struct nf_slot slot = nf_slot_root(&queue->root);
     struct nf_frame *parent = NULL;
     uint32_t below = MIRAGE_ANY_HEIGHT;
     uint32_t turn = MIRAGE_NO_TURN;
@@ -328,7 +328,7 @@ static int cut_first(struct nf *nf, struct nf_frame *frame, uint32_t level)
 static int trim_step(struct nf *nf)
 {
     struct mirage_queue *queue = &nf->mirage->queue;
-    struct nf_slot slot = {NULL, 0, &queue->root};
+    struct nf_slot slot = nf_slot_root(&queue->root);
     struct nf_frame *parent = NULL;
     uint32_t below = MIRAGE_ANY_HEIGHT;
     uint64_t version = queue->version;

@@ -82,7 +82,7 @@ static void read_ahead(struct nf *nf, struct nf_frame *node, uint32_t i,
 static int find_leaf(struct nf *nf, struct nf_ptr *root, uint64_t size,
                      uint64_t off, uint64_t len, bool own, struct piece *ret)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct nf_frame *parent = NULL;
     struct piece piece = {NULL, 0, size};
     uint32_t below = MIRAGE_ANY_HEIGHT;
@@ -157,7 +157,7 @@ int nf_mirage_rope_seek(struct nf *nf, const struct nf_rope *rope, uint64_t off,
 /* The tree has part bytes more in its last leaf. */
 static int add_to_keys(struct nf *nf, struct nf_ptr *root, uint32_t part)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct nf_frame *parent = NULL;
     for (;;) {
         struct nf_frame *frame;
@@ -266,7 +266,7 @@ static int cut_children(struct nf *nf, struct nf_frame *frame, uint32_t i)
 /* Take roots away as long as the first child below holds all that stays. */
 static int lower_root(struct nf *nf, struct nf_rope *rope, uint64_t size)
 {
-    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_slot slot = nf_slot_root(&rope->root);
     for (;;) {
         struct nf_frame *frame;
         int err = nf_mirage_node_get(nf, slot, NF_KIND_ROPE, MIRAGE_ANY_HEIGHT,
@@ -299,7 +299,7 @@ static int lower_root(struct nf *nf, struct nf_rope *rope, uint64_t size)
 /* Cut the right edge below the root. */
 static int cut_edge(struct nf *nf, struct nf_rope *rope, uint64_t size)
 {
-    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_slot slot = nf_slot_root(&rope->root);
     struct nf_frame *parent = NULL;
     uint64_t old_size = rope->size;
     uint32_t below = MIRAGE_ANY_HEIGHT;

@@ -203,7 +203,7 @@ static int give_pages(struct nf *nf)
         if (!nf_mirage_entry_needs_page(entry)) {
             continue;
         }
-        struct nf_slot slot = {NULL, 0, &entry->empty};
+        struct nf_slot slot = nf_slot_root(&entry->empty);
         struct nf_frame *leaf;
         int err = nf_cache_new(nf, slot, NF_KIND_ROPE, &leaf);
         if (err != 0) {

@@ -53,7 +53,7 @@ struct room {
 static int find_room(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
                      struct room *ret)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct nf_frame *parent = NULL;
     uint32_t below = MIRAGE_ANY_HEIGHT;
     struct room room = {false, 0, 0};
@@ -95,8 +95,8 @@ static int find_room(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
 static int raise_root(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
 {
     struct nf_ptr *raised = &nf->mirage->raised;
-    struct nf_slot top_slot = {NULL, 0, raised};
-    struct nf_slot old_slot = {NULL, 0, root};
+    struct nf_slot top_slot = nf_slot_root(raised);
+    struct nf_slot old_slot = nf_slot_root(root);
     struct nf_frame *top;
     struct nf_frame *old;
     int err =
@@ -134,7 +134,7 @@ static int raise_root(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
 static int own_edge(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
                     uint32_t level, struct nf_frame **ret)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct nf_frame *parent = NULL;
     uint32_t below = MIRAGE_ANY_HEIGHT;
     for (;;) {
@@ -188,7 +188,7 @@ static int add_spine(struct nf *nf, struct nf_frame *parent, enum nf_kind kind,
 int nf_mirage_tree_extend(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
                           struct nf_frame **ret)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct room room;
     if (nf_ptr_is_null(root)) {
         return nf_cache_new(nf, slot, kind, ret);
@@ -221,7 +221,7 @@ int nf_mirage_tree_extend(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
 int nf_mirage_tree_lower(struct nf *nf, struct nf_ptr *root,
                          struct nf_frame *frame)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct nf_ptr old = *root;
     enum nf_kind kind = (enum nf_kind)frame->kind;
     nf_slot_get(nf, mirage_slot(nf, frame, 0), root);
@@ -238,7 +238,7 @@ static int node_at(struct nf *nf, struct nf_ptr *root, enum nf_kind kind,
                    const uint16_t *path, uint32_t depth, struct nf_ptr *ret_ptr,
                    struct nf_frame **ret)
 {
-    struct nf_slot slot = {NULL, 0, root};
+    struct nf_slot slot = nf_slot_root(root);
     struct nf_frame *parent = NULL;
     uint32_t below = MIRAGE_ANY_HEIGHT;
     for (uint32_t level = 0;; level++) {
@@ -322,7 +322,7 @@ int nf_mirage_tree_free(struct nf *nf, struct nf_ptr *root, enum nf_kind kind)
 void nf_mirage_tree_cut(struct nf *nf, struct nf_frame *frame, uint32_t i)
 {
     struct nf_ptr *cut = &nf->mirage->cut;
-    struct nf_slot slot = {NULL, 0, cut};
+    struct nf_slot slot = nf_slot_root(cut);
     nf_slot_get(nf, mirage_slot(nf, frame, i), cut);
     nf_cache_move(nf, cut->id, mirage_slot(nf, frame, i), slot);
 }

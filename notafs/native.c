@@ -69,6 +69,13 @@ void nf_native_ptr_put(const struct nf *nf, uint8_t *p,
     nf_put_le64(p + 12, ptr->sum);
 }
 
+static uint64_t page_sum(const uint8_t *page, size_t len,
+                         enum nf_checksum checksum)
+{
+    (void)checksum; /* there is one */
+    return nf_xxh3(page, len);
+}
+
 static uint32_t ptr_len(const struct nf *nf)
 {
     (void)nf;
@@ -98,6 +105,7 @@ const struct nf_format nf_native_format = {
     .ptr_at = ptr_at,
     .ptr_get = nf_native_ptr_get,
     .ptr_put = nf_native_ptr_put,
+    .page_sum = page_sum,
     .probe = nf_native_probe,
     .forget_copies = nf_native_forget_copies,
     .format_disk = nf_native_format_disk,

@@ -80,7 +80,7 @@ int nf_native_rope_free(struct nf *nf, struct nf_rope *rope)
 static int clear_one(struct nf *nf, struct nf_rope *rope, uint64_t from,
                      uint64_t to, uint64_t *ret_next)
 {
-    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_slot slot = nf_slot_root(&rope->root);
     struct nf_frame *node = NULL;
     uint32_t height = rope->height;
     uint64_t base = 0;
@@ -110,9 +110,7 @@ static int clear_one(struct nf *nf, struct nf_rope *rope, uint64_t from,
         uint32_t i = (uint32_t)((nf_max_u64(from, base) - base) /
                                 nf_native_span(nf, height));
         base += i * nf_native_span(nf, height);
-        slot.parent = node;
-        slot.root = NULL;
-        slot.off = native_ptr_off(i);
+        slot = nf_slot_in(node, native_ptr_off(i));
     }
     nf_cache_unpin(node);
     return err;
@@ -134,7 +132,7 @@ static int prune(struct nf *nf, struct nf_rope *rope, uint64_t page)
 {
     bool again = true;
     while (again) {
-        struct nf_slot slot = {NULL, 0, &rope->root};
+        struct nf_slot slot = nf_slot_root(&rope->root);
         struct nf_frame *parent = NULL;
         struct nf_ptr ptr;
         int err = 0;
@@ -157,11 +155,10 @@ static int prune(struct nf *nf, struct nf_rope *rope, uint64_t page)
             }
             nf_cache_unpin(parent);
             parent = node;
-            slot.parent = node;
-            slot.root = NULL;
-            slot.off =
+            slot = nf_slot_in(
+                node,
                 native_ptr_off((uint32_t)(page / nf_native_span(nf, h - 1) %
-                                          nf_native_fan(nf)));
+                                          nf_native_fan(nf))));
             nf_slot_get(nf, slot, &ptr);
         }
         nf_cache_unpin(parent);
@@ -197,7 +194,7 @@ static int shrink(struct nf *nf, struct nf_rope *rope)
         struct nf_frame *node;
         struct nf_ptr old = rope->root;
         struct nf_ptr child;
-        struct nf_slot root = {NULL, 0, &rope->root};
+        struct nf_slot root = nf_slot_root(&rope->root);
         if (nf_ptr_is_null(&old)) {
             rope->height = 0;
             return 0;
@@ -209,7 +206,7 @@ static int shrink(struct nf *nf, struct nf_rope *rope)
         bool only_first = node_is_empty(nf, node, 1);
         if (only_first) {
             native_child_get(nf, node, 0, &child);
-            struct nf_slot first = {node, native_ptr_off(0), NULL};
+            struct nf_slot first = nf_slot_in(node, native_ptr_off(0));
             nf_cache_move(nf, child.id, first, root);
         }
         nf_cache_unpin(node);
@@ -293,7 +290,7 @@ int nf_native_rope_punch(struct nf *nf, struct nf_rope *rope, uint64_t off,
 int nf_native_rope_rebase(struct nf *nf, struct nf_rope *rope, uint64_t *ret)
 {
     uint32_t fan = nf_native_fan(nf);
-    struct nf_slot root = {NULL, 0, &rope->root};
+    struct nf_slot root = nf_slot_root(&rope->root);
     struct nf_frame *node;
     uint32_t k = 0;
     *ret = 0;

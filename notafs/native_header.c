@@ -178,15 +178,12 @@ int nf_native_forget_copies(struct bd *bd, struct nf_mem *mem)
 /* A number that no earlier format of this disk is likely to have had. */
 static uint64_t draw_uid(const struct nf_env *env, uint8_t *page, size_t len)
 {
-    struct nf_time now = {0, 0};
-    uint8_t seed[24];
     if (env->now != NULL) {
-        now = env->now(env->ctx);
+        struct nf_time now = env->now(env->ctx);
+        nf_put_le64(page, nf_get_le64(page) ^ (uint64_t)now.sec);
+        nf_put_le64(page + 8, nf_get_le64(page + 8) ^ now.nsec);
     }
-    nf_put_le64(seed, (uint64_t)now.sec);
-    nf_put_le64(seed + 8, now.nsec);
-    nf_put_le64(seed + 16, nf_xxh3(page, len));
-    return nf_xxh3(seed, sizeof(seed));
+    return nf_xxh3(page, len);
 }
 
 int nf_native_format_disk(struct bd *bd, struct nf_mem *mem,

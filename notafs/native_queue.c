@@ -119,8 +119,8 @@ int nf_native_queue_trim(struct nf *nf)
         /* Nothing left: start again. What is freed here may be written to
          * the new queue at once. */
         struct nf_rope old = q->rope;
-        struct nf_slot before = {NULL, 0, &q->rope.root};
-        struct nf_slot after = {NULL, 0, &old.root};
+        struct nf_slot before = nf_slot_root(&q->rope.root);
+        struct nf_slot after = nf_slot_root(&old.root);
         nf_cache_move(nf, old.root.id, before, after);
         memset(q, 0, sizeof(*q));
         return nf_native_rope_free(nf, &old);

@@ -404,15 +404,15 @@ static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
     uint32_t height = height_for(nf, rope, last_page);
     while (rope->height < height) {
         struct nf_ptr top = {0};
-        struct nf_slot above = {NULL, 0, &top};
-        struct nf_slot root = {NULL, 0, &rope->root};
+        struct nf_slot above = nf_slot_root(&top);
+        struct nf_slot root = nf_slot_root(&rope->root);
         if (!nf_ptr_is_null(&rope->root)) {
             struct nf_frame *node;
             int err = nf_native_node_own(nf, above, rope->height + 1u, &node);
             if (err != 0) {
                 return err;
             }
-            struct nf_slot first = {node, native_ptr_off(0), NULL};
+            struct nf_slot first = nf_slot_in(node, native_ptr_off(0));
             nf_slot_put(nf, first, &rope->root);
             nf_cache_move(nf, rope->root.id, root, first);
             rope->root = top;
@@ -427,7 +427,7 @@ static int grow(struct nf *nf, struct nf_rope *rope, uint64_t last_page)
 int nf_native_own_above(struct nf *nf, struct nf_rope *rope, uint64_t page,
                         struct nf_frame **ret)
 {
-    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_slot slot = nf_slot_root(&rope->root);
     struct nf_frame *node = NULL;
     for (uint32_t height = rope->height; height > 0; height--) {
         struct nf_frame *parent = node;
@@ -436,11 +436,10 @@ int nf_native_own_above(struct nf *nf, struct nf_rope *rope, uint64_t page,
         if (err != 0) {
             return err;
         }
-        slot.parent = node;
-        slot.root = NULL;
-        slot.off =
+        slot = nf_slot_in(
+            node,
             native_ptr_off((uint32_t)(page / nf_native_span(nf, height - 1) %
-                                      nf_native_fan(nf)));
+                                      nf_native_fan(nf))));
     }
     *ret = node;
     return 0;
@@ -449,13 +448,10 @@ int nf_native_own_above(struct nf *nf, struct nf_rope *rope, uint64_t page,
 struct nf_slot nf_native_page_slot(struct nf *nf, struct nf_rope *rope,
                                    struct nf_frame *node, uint64_t page)
 {
-    struct nf_slot slot = {node, 0, NULL};
-    if (node == NULL) {
-        slot.root = &rope->root;
-    } else {
-        slot.off = native_ptr_off((uint32_t)(page % nf_native_fan(nf)));
-    }
-    return slot;
+    return node == NULL
+               ? nf_slot_root(&rope->root)
+               : nf_slot_in(node, native_ptr_off(
+                                      (uint32_t)(page % nf_native_fan(nf))));
 }
 
 int nf_native_own_page(struct nf *nf, struct nf_slot slot, bool whole,
@@ -509,7 +505,7 @@ static int write_part(struct nf *nf, struct nf_slot slot, size_t in,
 static int replace_page(struct nf *nf, struct nf_frame *node, uint32_t i,
                         uint64_t id, const uint8_t *page)
 {
-    struct nf_slot slot = {node, native_ptr_off(i), NULL};
+    struct nf_slot slot = nf_slot_in(node, native_ptr_off(i));
     struct nf_ptr old;
     struct nf_ptr ptr = {id, nf_txn_gen(nf), nf_page_sum(nf, page), false};
     nf_slot_get(nf, slot, &old);

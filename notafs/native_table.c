@@ -32,11 +32,11 @@ static void path_release(struct path *path)
 static struct nf_slot slot_above(struct nf *nf, const struct path *path,
                                  uint32_t level)
 {
-    struct nf_slot slot = {NULL, 0, &nf->native.table};
+    struct nf_slot slot = nf_slot_root(&nf->native.table);
     if (level > 0) {
-        slot.parent = path->node[level - 1];
-        slot.root = NULL;
-        slot.off = native_cell_off(slot.parent->data, path->cell[level - 1]);
+        struct nf_frame *node = path->node[level - 1];
+        slot = nf_slot_in(node,
+                          native_cell_off(node->data, path->cell[level - 1]));
     }
     return slot;
 }
@@ -273,8 +273,8 @@ static void move_right(struct nf *nf, struct nf_frame *node,
 static int add_root(struct nf *nf, struct path *path)
 {
     struct nf_ptr ptr = {0};
-    struct nf_slot above = {NULL, 0, &ptr};
-    struct nf_slot root = {NULL, 0, &nf->native.table};
+    struct nf_slot above = nf_slot_root(&ptr);
+    struct nf_slot root = nf_slot_root(&nf->native.table);
     struct nf_frame *top;
     uint8_t cell[INNER_FIXED] = {0};
     if (nf->native.table_height >= MAX_HEIGHT) {
@@ -288,7 +288,7 @@ static int add_root(struct nf *nf, struct path *path)
     nf_native_node_init(nf, top->data, nf->native.table_height);
     nf->format->ptr_put(nf, cell, &nf->native.table);
     nf_native_cell_insert(top->data, 0, cell, INNER_FIXED);
-    struct nf_slot slot = {top, native_cell_off(top->data, 0), NULL};
+    struct nf_slot slot = nf_slot_in(top, native_cell_off(top->data, 0));
     nf_cache_move(nf, nf->native.table.id, root, slot);
     nf->native.table = ptr;
     nf_cache_move(nf, ptr.id, above, root);
@@ -306,8 +306,10 @@ static void adopt(struct nf *nf, struct nf_frame *node, uint32_t i,
                   struct nf_frame *child)
 {
     if (child != NULL) {
-        struct nf_slot slot = {node, native_cell_off(node->data, i), NULL};
-        struct nf_slot before = {child->parent, 0, child->root};
+        struct nf_slot slot = nf_slot_in(node, native_cell_off(node->data, i));
+        struct nf_slot before = child->parent != NULL
+                                    ? nf_slot_in(child->parent, 0)
+                                    : nf_slot_root(child->root);
         nf_cache_move(nf, child->id, before, slot);
         nf_cache_unpin(child);
     }
@@ -320,7 +322,7 @@ static int split(struct nf *nf, const struct path *path, uint32_t level,
                  uint8_t *cell, uint32_t *len, struct nf_frame **ret_right)
 {
     struct nf_frame *node = path->node[level];
-    struct nf_slot slot = {NULL, 0, right_ptr};
+    struct nf_slot slot = nf_slot_root(right_ptr);
     struct nf_frame *right;
     uint32_t i = path->cell[level];
     uint32_t cut = split_point(nf, node->data, i, *len);
@@ -390,7 +392,7 @@ int nf_native_table_put(struct nf *nf, uint64_t dir, const char *name,
     int err;
     nf_assert(cell_size <= nf_native_cell_limit(nf));
     if (nf_ptr_is_null(&nf->native.table)) {
-        struct nf_slot root = {NULL, 0, &nf->native.table};
+        struct nf_slot root = nf_slot_root(&nf->native.table);
         struct nf_frame *leaf;
         err = nf_cache_new(nf, root, NF_KIND_TABLE, &leaf);
         if (err != 0) {
@@ -437,11 +439,11 @@ static int shrink_root(struct nf *nf, struct path *path)
     struct nf_frame *root = path->node[0];
     struct nf_ptr old = nf->native.table;
     struct nf_ptr only = {0};
-    struct nf_slot slot = {NULL, 0, &nf->native.table};
+    struct nf_slot slot = nf_slot_root(&nf->native.table);
     if (native_node_height(root->data) > 0) {
         nf->format->ptr_get(nf, root->data + native_cell_off(root->data, 0),
                             &only);
-        struct nf_slot first = {root, native_cell_off(root->data, 0), NULL};
+        struct nf_slot first = nf_slot_in(root, native_cell_off(root->data, 0));
         nf_cache_move(nf, only.id, first, slot);
         nf->native.table_height--;
     }
@@ -486,7 +488,7 @@ static int merge(struct nf *nf, struct path *path, bool *ret_done)
     uint32_t room = nf_native_table_room(nf);
     bool has_next = i + 1 < native_node_count(parent->data);
     uint32_t other = has_next || i == 0 ? i + 1 : i - 1;
-    struct nf_slot slot = {parent, 0, NULL};
+    struct nf_slot slot = nf_slot_in(parent, 0);
     struct nf_ptr ptr;
     struct nf_frame *sibling;
     *ret_done = false;
@@ -565,7 +567,7 @@ static int rebalance(struct nf *nf, struct path *path)
         if (err != 0 || height == 0) {
             return err;
         }
-        struct nf_slot slot = {NULL, 0, &nf->native.table};
+        struct nf_slot slot = nf_slot_root(&nf->native.table);
         err = nf_cache_get_own(nf, slot, NF_KIND_TABLE, &path->node[0]);
         if (err != 0) {
             return err;

@@ -93,12 +93,27 @@ struct nf_frame {
     bool fresh; /* written by this transaction */
 };
 
-/* Where a pointer is: in a frame at a byte offset, or in memory. */
+/* Where a pointer is: in a frame at a byte offset, or in memory (parent NULL).
+ * Two words, so that it is passed in registers. */
 struct nf_slot {
     struct nf_frame *parent;
-    uint32_t off;
-    struct nf_ptr *root;
+    union {
+        uint64_t off;
+        struct nf_ptr *root;
+    };
 };
+
+static inline struct nf_slot nf_slot_in(struct nf_frame *parent, uint32_t off)
+{
+    const struct nf_slot slot = {.parent = parent, .off = off};
+    return slot;
+}
+
+static inline struct nf_slot nf_slot_root(struct nf_ptr *root)
+{
+    const struct nf_slot slot = {.parent = NULL, .root = root};
+    return slot;
+}
 
 struct nf_cache {
     struct nf_frame *frames;
@@ -218,49 +233,51 @@ struct nf_native {
     uint8_t table_height;
     uint32_t table_pages;
     struct nf_native_queue queue;
-    uint8_t cell_buf[1400]; /* scratch: a table cell */
     uint8_t *cluster;       /* scratch: a cluster as it is read ... */
     uint8_t *packed;        /* ... and as it is stored */
+    uint8_t cell_buf[1400]; /* scratch: a table cell */
 };
 
 struct nf_mirage; /* mirage_int.h */
 
 /* ---- The handle ----------------------------------------------------- */
 
+/* What is used in most places stands first, the large parts last: the first 128
+ * bytes are reached by shorter instructions. */
 struct nf {
-    struct bd bd; /* a copy: counters of its own */
-    struct nf_mem mem;
-    struct nf_disk disk;
     const struct nf_format *format;
+    uint64_t generation; /* committed, or viewed */
+    uint64_t page_count;
+    uint64_t first_page; /* pages before it are in no tree, and never free */
+    struct nf_mem mem;
+    uint32_t flags; /* enum nf_mount_flags */
+    int failed;     /* the transaction cannot go on: its first error */
+    bool readonly;
+    bool in_txn;        /* something was changed */
+    bool commit_failed; /* what is on the disk is not known */
+    bool settled; /* the newest two generations hold nothing that is free */
+    uint32_t n_closed_dirty;
+    struct nf_disk disk;
+    struct nf_inode *inodes;
+    struct nf_native native;
+    struct bd bd; /* a copy: counters of its own */
     const struct nf_codec *codec;
     int (*verify)(struct nf *nf); /* NULL: the program cannot */
-    struct nf_cache cache;
-    struct nf_space space;
+    struct nf_mirage *mirage;
     struct nf_discards *discards; /* NULL: the device has no use for them */
     struct nf_counts counts;
-    uint64_t first_page; /* pages before it are in no tree, and never free */
-    uint64_t page_count;
-    uint64_t generation; /* committed, or viewed */
-    uint32_t flags;      /* enum nf_mount_flags */
-    bool readonly;
-    bool in_txn;   /* something was changed */
-    bool settled;  /* the newest two generations hold nothing that is free */
     uint64_t seen; /* highest generation number on the disk, valid or not */
     int64_t free_recorded; /* mirage: free pages as the generation has them */
-    int failed;            /* the transaction cannot go on: its first error */
-    bool commit_failed;    /* what is on the disk is not known */
     uint64_t hashed;
     uint64_t commits;
-    struct nf_inode *inodes;
-    uint32_t n_closed_dirty;
     struct nf *writer; /* a view: whose pages it pins */
     struct nf *views;  /* pinned views, linked by next_view */
     struct nf *next_view;
     uint64_t pin_pushed; /* a view: space.pushed of its generation */
+    uint8_t *scratch;    /* one page, for headers and generation pages */
     struct nf_error_info error;
-    struct nf_native native;
-    struct nf_mirage *mirage;
-    uint8_t *scratch; /* one page, for headers and generation pages */
+    struct nf_space space;
+    struct nf_cache cache;
     char name_buf[NF_NAME_MAX + 1];
 };
 
@@ -299,6 +316,8 @@ struct nf_format {
                        const uint8_t *page, uint32_t i);
     void (*ptr_get)(const struct nf *nf, const uint8_t *p, struct nf_ptr *ret);
     void (*ptr_put)(const struct nf *nf, uint8_t *p, const struct nf_ptr *ptr);
+    uint64_t (*page_sum)(const uint8_t *page, size_t len,
+                         enum nf_checksum checksum);
 
     /* The header, from a device of any page size; NF_EC_NOT_FORMATTED: it is
      * not of this format. */
@@ -426,7 +445,7 @@ int nf_fail_value(struct nf *nf, int err, uint64_t page, const char *what,
 
 /* ---- checksum.c ----------------------------------------------------- */
 
-uint64_t nf_xxh3(const uint8_t *p, size_t len);
+uint64_t nf_xxh3(const uint8_t *p, size_t len); /* len > 240 */
 uint32_t nf_adler32(const uint8_t *p, size_t len);
 
 /* Checksum of a whole page with the disk's algorithm; 0 with none. */

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "notafs/nf_int.h"
 
 #define PATH_MAX_LEN 4096
@@ -56,7 +59,7 @@ static int read_file(struct reading *r, struct nf_path path, uint64_t size,
         if (err == 0 && len == 0) {
             err = NF_ECORRUPT; /* shorter than it says */
         }
-        *hash = err == 0 ? mixed(*hash, nf_xxh3(buf, len)) : 0;
+        *hash = err == 0 ? mixed(*hash, XXH3_64bits(buf, len)) : 0;
     }
     nf_close(file);
     return err;
@@ -76,7 +79,7 @@ static void read_entry(struct reading *r, size_t path_len,
     }
     r->path[path_len] = '/';
     memcpy(r->path + path_len + 1, ent->name, ent->name_len);
-    uint64_t hash = nf_xxh3((const uint8_t *)r->path, len);
+    uint64_t hash = XXH3_64bits(r->path, len);
     hash = mixed(hash, (uint64_t)st.type);
     hash = mixed(hash, st.size);
     hash = mixed(hash, (uint64_t)st.mtime.sec);

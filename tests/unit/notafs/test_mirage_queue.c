@@ -54,7 +54,7 @@ static uint64_t make_chain(struct nf *nf, uint32_t levels)
 {
     struct nf_mirage *m = nf->mirage;
     struct nf_extent pages = {0, 0};
-    struct nf_slot slot = {NULL, 0, &m->queue.root};
+    struct nf_slot slot = nf_slot_root(&m->queue.root);
     struct nf_frame *parent = NULL;
     struct nf_extent run;
     uint64_t n = (uint64_t)levels * 6 + 3;
@@ -225,7 +225,7 @@ START_TEST(shared_children_do_not_hang)
     struct nf_ptr below = {.id = 0};
     for (uint32_t height = 0; height < 12; height++) {
         struct nf_ptr *root = &nf->mirage->raised;
-        struct nf_slot slot = {NULL, 0, root};
+        struct nf_slot slot = nf_slot_root(root);
         struct nf_frame *node =
             make_node(nf, slot, height, height == 0 ? 0 : 100);
         for (uint32_t i = 0; height > 0 && i < 100; i++) {

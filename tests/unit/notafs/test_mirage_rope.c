@@ -62,7 +62,7 @@ static void make_uneven(struct mirage_disk *disk, const char *name)
 {
     struct nf *nf = disk->nf;
     struct nf_rope *rope = new_rope(disk, name);
-    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_slot slot = nf_slot_root(&rope->root);
     struct nf_frame *root = make_node(nf, slot, 3, 3);
     struct nf_frame *node = make_node(nf, mirage_slot(nf, root, 0), 2, 3);
     add_leaf(nf, node, 0, 508, 'a');
@@ -160,7 +160,7 @@ static void make_wrong(struct mirage_disk *disk, const char *name,
 {
     struct nf *nf = disk->nf;
     struct nf_rope *rope = new_rope(disk, name);
-    struct nf_slot slot = {NULL, 0, &rope->root};
+    struct nf_slot slot = nf_slot_root(&rope->root);
     struct nf_frame *root = make_node(nf, slot, height, 1);
     add_leaf(nf, root, 0, 50, 'a');
     mirage_key_put(nf, root->data, 0, key);
