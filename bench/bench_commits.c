@@ -17,8 +17,9 @@
 
 /* The first is the one that others are compared with. */
 static const struct peer *const peers[] = {
-    &peer_pack_image, &peer_pack_folder, &peer_lmdb,  &peer_sqlite,
-    &peer_git,        &peer_libgit2,     &peer_files, &peer_btrfs,
+    &peer_pack_image, &peer_pack_folder, &peer_lmdb,
+    &peer_sqlite,     &peer_git,         &peer_libgit2,
+    &peer_files,      &peer_btrfs,       &peer_overwrite,
 };
 
 enum { N_PEERS = BENCH_N(peers), MAX_ROUNDS = 99 };

@@ -45,5 +45,6 @@ extern const struct peer peer_git;
 extern const struct peer peer_libgit2;
 extern const struct peer peer_files;
 extern const struct peer peer_btrfs;
+extern const struct peer peer_overwrite;
 
 #endif

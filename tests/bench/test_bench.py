@@ -143,8 +143,8 @@ class Commits(unittest.TestCase):
             check=True, stdout=subprocess.PIPE, text=True)
         records = [json.loads(line) for line in run.stdout.splitlines()]
         want = {"LMDB", "SQLite", "files on btrfs", "git fast-import",
-                "libgit2", "pack in a folder", "pack on an image",
-                "plain files"}
+                "libgit2", "overwrite in place", "pack in a folder",
+                "pack on an image", "plain files"}
         if any(r["figure"] == "skipped" for r in records):
             want.remove("files on btrfs") # not root, or an old kernel
         for figure in "load", "commit_one", "commit_many":
