@@ -341,7 +341,9 @@ const char *bench_scratch(const char *parent)
             bench_fail("%s: %s", scratch, strerror(errno));
         }
         atexit(bench_scratch_remove);
+        signal(SIGHUP, on_signal);
         signal(SIGINT, on_signal);
+        signal(SIGPIPE, on_signal); /* whoever reads the figures has ended */
         signal(SIGTERM, on_signal);
     }
     return scratch;

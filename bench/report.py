@@ -21,24 +21,31 @@ import runs
 import tables
 
 
-class Stopped(Exception):
-    """Ctrl-C, or asked to end."""
+class Stop:
+    """Ctrl-C, or asked to end: so is the run that is under way."""
+
+    def __init__(self):
+        self.number = 0
+        self.child = None
+
+    def __call__(self, number, _frame):
+        self.number = number
+        if self.child is not None:
+            self.child.terminate()
 
 
-def stop(number, _frame):
-    raise Stopped(number)
+stop = Stop()
 
 
 def measure_one(program, words):
-    """What a run prints. A run that is left has removed what it made."""
+    """What a run prints. A run that is ended removes what it made."""
     with subprocess.Popen([program, *words.split(), "--json"],
                           stdout=subprocess.PIPE, text=True) as run:
-        try:
-            text = run.communicate()[0]
-        except Stopped:
-            run.terminate() # unless Ctrl-C told it so already
-            run.wait()
-            raise
+        stop.child = run
+        if stop.number: # while it was started
+            run.terminate()
+        text = run.communicate()[0]
+        stop.child = None
     return text if run.returncode == 0 else None
 
 
@@ -57,6 +64,8 @@ def measure(program, out, rows):
     for i, (turn, name, words) in enumerate(turns, 1):
         progress(begun, i, len(turns), name)
         text = measure_one(program, words)
+        if stop.number:
+            break
         if text is None:
             print(f"{name} FAILED: {words}", file=sys.stderr)
             failed.append(name)
@@ -90,16 +99,12 @@ def main():
     os.makedirs(out, exist_ok=True)
     for number in signal.SIGINT, signal.SIGTERM:
         signal.signal(number, stop)
-    failed, status = [], 0
-    try:
-        failed = measure(program, out,
-                         [row for row in rows if not words or row[0] in words])
-    except Stopped as stopped:
-        status = 128 + stopped.args[0]
+    failed = measure(program, out,
+                     [row for row in rows if not words or row[0] in words])
     records = load(out, names)
     tables.write(out, records, failed, plots.write(out, records))
     print(f"{out}/report.md")
-    sys.exit(status or (1 if failed else 0))
+    sys.exit(128 + stop.number if stop.number else 1 if failed else 0)
 
 
 main()
