@@ -41,6 +41,7 @@ struct pk_cache {
     size_t n;
     size_t len; /* bytes */
     size_t max_len;
+    uint32_t turned_away; /* contents that others would have had to go for */
     struct pk_ages ages[PK_CACHED_KINDS];
 };
 

@@ -192,6 +192,13 @@ struct contents {
     uint8_t data[];
 };
 
+/* Where others would have to go, one in eight may stay: what is read again and
+ * again does so soon, and reading everything once costs the others little. */
+static bool contents_admitted(struct pk_cache *cache, size_t size)
+{
+    return cache->len + size <= cache->max_len || cache->turned_away++ % 8 == 0;
+}
+
 /* Keep a copy, if there is room and memory. */
 static void contents_keep(struct pk_store *store, uint64_t off,
                           const struct pk_digest *hash, struct pk_slice body)
@@ -199,7 +206,8 @@ static void contents_keep(struct pk_store *store, uint64_t off,
     const size_t size = sizeof(struct contents) + body.len;
     struct contents *contents;
 
-    if (!pk_cache_make_room(store, size)) {
+    if (!contents_admitted(&store->cache, size) ||
+        !pk_cache_make_room(store, size)) {
         return;
     }
     contents = nf_alloc(&store->ctx.mem, size);
