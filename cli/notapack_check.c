@@ -108,6 +108,17 @@ static void put_repair(const struct np_store *store, json_t *findings,
     }
 }
 
+static void repair_show(void *arg, FILE *out)
+{
+    const struct pk_repair_stats *s = arg;
+
+    if (s->total > 0) {
+        fprintf(out, "%.0f%%, %llu findings",
+                (double)s->done * 100 / (double)s->total,
+                (unsigned long long)s->findings);
+    }
+}
+
 int np_repair(const struct np_options *options, int n_words, char **words)
 {
     json_t *findings = options->json ? json_array() : NULL;
@@ -120,7 +131,7 @@ int np_repair(const struct np_options *options, int n_words, char **words)
     (void)n_words;
     (void)words;
     if (err == 0) {
-        np_progress(&store, "repair", NULL, NULL);
+        np_progress(&store, "repair", repair_show, &stats);
         err =
             pk_repair(&store.env, &opts, put_finding, findings, &info, &stats);
         np_progress_end(&store);

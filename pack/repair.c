@@ -28,8 +28,8 @@ struct repair {
     struct pk_store *store;
     pk_finding_fn fn;
     void *arg;
-    struct pk_repair_stats stats;
-    struct pk_index index; /* the new one */
+    struct pk_repair_stats *stats; /* the caller's, who may look on */
+    struct pk_index index;         /* the new one */
     struct pk_index old;
     uint64_t *commits; /* offsets */
     size_t n_commits;
@@ -42,7 +42,7 @@ static int repair_tell(struct repair *r, int err, const char *file,
 {
     struct pk_finding finding = {file, off, what, err};
 
-    r->stats.findings++;
+    r->stats->findings++;
     return r->fn == NULL ? 0 : r->fn(r->arg, &finding);
 }
 
@@ -178,7 +178,7 @@ static int repair_control(struct repair *r)
                           "made anew");
     }
     store->control = control;
-    r->stats.control_rebuilt = true;
+    r->stats->control_rebuilt = true;
     return err;
 }
 
@@ -224,6 +224,7 @@ static int repair_entry(void *arg, uint64_t off, const struct pk_head *head,
     bool v1 = head->kind == 'C' || head->kind == 'I' || head->kind == 'N';
     int err = 0;
 
+    r->stats->done = off;
     binding.len = len > UINT32_MAX ? UINT32_MAX : (uint32_t)len;
     binding.kind = head->kind == 'P' ? 'D' : head->kind;
     if (head->kind == 'D' || head->kind == 'C') {
@@ -232,7 +233,7 @@ static int repair_entry(void *arg, uint64_t off, const struct pk_head *head,
     if (err == 0 && (v1 || pk_object_is_indexed(r->store, binding.kind)) &&
         head->kind != 'P') {
         err = pk_index_add(&r->index, &binding);
-        r->stats.bindings++;
+        r->stats->bindings++;
     }
     return err;
 }
@@ -258,7 +259,7 @@ static int repair_compare(void *arg, const struct pk_binding *binding)
     if (err != 0 && err != NF_EC_NO_OBJECT) {
         return err;
     }
-    r->stats.dangling++;
+    r->stats->dangling++;
     if (err != 0 && binding->off < r->store->control.suffix_start) {
         return 0; /* collected: no loss */
     }
@@ -362,7 +363,7 @@ static int repair_branches(struct repair *r)
                           store->branches.table[i].pos, "branch parked");
         parked_line(&lines, pk_branches_name(&store->branches, i), &hash,
                     store->scheme.hash_len);
-        r->stats.parked++;
+        r->stats->parked++;
         if (err == 0 && lines.failed) {
             err = pk_fail_mem(&store->ctx);
         }
@@ -382,28 +383,31 @@ static int repair_branches(struct repair *r)
 /* ----------------------------------------------------------------- good commit
  */
 
+/* A finding is told once by each checker: so one that has any is not asked
+ * about older commits, which may share what is damaged. */
 static int repair_last_good(struct repair *r)
 {
-    struct pk_checker checker;
     int err = 0;
 
-    pk_checker_init(&checker, r->store);
     for (size_t i = r->n_commits; i > 0 && err == 0; i--) {
-        uint64_t findings = checker.stats.findings;
+        struct pk_checker checker;
         struct pk_head head;
+        bool good;
 
+        pk_checker_init(&checker, r->store);
         err = pk_check_commit(&checker, r->commits[i - 1]);
-        if (err != 0 || checker.stats.findings > findings) {
+        good = err == 0 && checker.stats.findings == 0;
+        pk_checker_deinit(&checker);
+        if (!good) {
             continue;
         }
         err = pk_object_head(r->store, r->commits[i - 1], &head);
         if (err == 0) {
-            r->stats.has_last_good = true;
-            r->stats.last_good = head.hash;
+            r->stats->has_last_good = true;
+            r->stats->last_good = head.hash;
             break;
         }
     }
-    pk_checker_deinit(&checker);
     return err;
 }
 
@@ -422,7 +426,7 @@ static int repair_open(struct repair *r)
     if (err == 0) {
         err = pk_store_open_pack(store);
     }
-    if (err == 0 && r->stats.control_rebuilt) {
+    if (err == 0 && r->stats->control_rebuilt) {
         err = repair_chunk_end(r);
     }
     return err;
@@ -441,7 +445,10 @@ int pk_repair_store(struct pk_store *store, pk_finding_fn fn, void *arg,
     r->store = store;
     r->fn = fn;
     r->arg = arg;
+    r->stats = ret_stats;
+    *ret_stats = (struct pk_repair_stats){0};
     err = repair_open(r);
+    ret_stats->total = err == 0 ? pk_store_end(store) : 0;
     if (err == 0) {
         err = repair_index(r);
     }
@@ -458,7 +465,6 @@ int pk_repair_store(struct pk_store *store, pk_finding_fn fn, void *arg,
     }
     (void)pk_index_close(&r->index); /* the first error counts */
     nf_free(mem, r->commits, r->cap_commits * sizeof(*r->commits));
-    *ret_stats = r->stats;
     nf_free(mem, r, sizeof(*r));
     return err;
 }

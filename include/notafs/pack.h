@@ -641,6 +641,8 @@ NF_MUST_USE int pk_check(struct pk_repo *repo, pk_finding_fn fn, void *arg,
                          struct pk_check_stats *ret_stats);
 
 struct pk_repair_stats {
+    uint64_t done;  /* offset that the new index has come to ... */
+    uint64_t total; /* ... of where the objects end; 0: not known yet */
     uint64_t findings;
     uint64_t bindings; /* of the new index */
     uint64_t dangling; /* entries of the old index that said otherwise */
@@ -654,7 +656,8 @@ struct pk_repair_stats {
  * Mend a store that is closed: make its index anew from its objects, its
  * control file, if that is unreadable, from the other files, and take out
  * branches whose commit is lost (they are kept in the file notapack.parked).
- * Objects are never changed. fn, or NULL, is told what was found.
+ * Objects are never changed. fn, or NULL, is told what was found. *ret_stats is
+ * kept up to date on the way, for fn and env to look at.
  *
  * Errors: as pk_repo_open, for what cannot be mended.
  */

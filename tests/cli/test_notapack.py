@@ -170,6 +170,21 @@ def test_one_flipped_byte():
     same(pack(*dump), wanted)
 
 
+def test_last_good_commit():
+    """Not one that shares what is damaged with a newer one."""
+    pack("-s", "s", "init")
+    commits = []
+    for i, name in enumerate("abc"):
+        pack("-s", "s", "set", name, "--date", str(i),
+             stdin=b"the contents of " + name.encode() * 20)
+        commits.append(json.loads(pack("-s", "s", "log", "-n", "1",
+                                       "--json"))[0]["hash"])
+    with open("s/store.0.suffix", "r+b") as file:
+        file.seek(file.read().index(b"the contents of bb"))
+        file.write(b"T")
+    has(pack("-s", "s", "repair"), "last good commit " + commits[0])
+
+
 def test_repair():
     s = a_store()
     wanted = pack("-s", s, "dump", "--all")
