@@ -237,7 +237,7 @@ class Small(unittest.TestCase):
 
     def test_codecs_agree_with_their_libraries(self):
         records = records_of("codec", "--rounds", "1")
-        self.assertEqual(len(records), 6 * 7)
+        self.assertEqual(len(records), 6 * 7 - 1)  # no XXH3 of 64 bytes
 
     def test_what_is_imported_comes_out(self):
         with tempfile.TemporaryDirectory() as folder:

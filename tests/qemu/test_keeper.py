@@ -247,6 +247,11 @@ def mounted(program, *args):
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+        # The daemon commits once it is not mounted any more, and then goes.
+        while "another process" in subprocess.run(
+                [NOTAFS, "info", "-d", "disk.img"], capture_output=True,
+                text=True, check=False).stderr:
+            time.sleep(0.01)
 
 
 def test_mounted_disk():
