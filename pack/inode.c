@@ -210,27 +210,6 @@ void pk_inode_slot(const struct pk_store *store, const struct pk_inode *inode,
     }
 }
 
-int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
-                    uint64_t *ret_off)
-{
-    uint8_t kind;
-    int err;
-
-    if (!addr->by_hash || store->partial) {
-        *ret_off = addr->by_hash ? NF_NOWHERE : addr->off;
-        return 0;
-    }
-    err = pk_object_find(store, &addr->hash, false, ret_off, &kind);
-    if (nf_err_class(err) == NF_ENOENT) {
-        err = pk_locate_damage(store, &addr->hash);
-        if (err == 0) {
-            err = pk_locate_fail(store, NF_EC_UNRESOLVED, &addr->hash,
-                                 "reference");
-        }
-    }
-    return err;
-}
-
 /* -------------------------------------------------------------------- load */
 
 /* So much of a line is spent on what stands before an inode. */

@@ -85,10 +85,6 @@ NF_MUST_USE int pk_inode_slot_hash(struct pk_store *store,
                                    struct pk_inode *inode, uint32_t i,
                                    struct pk_digest *ret);
 
-/* The offset that an address means. Errors: NF_EC_NO_OBJECT. */
-NF_MUST_USE int pk_addr_resolve(struct pk_store *store,
-                                const struct pk_addr *addr, uint64_t *ret_off);
-
 /* Look a step up below the inode at off. ret_slot's step is not set. Errors:
  * NF_ENOENT: not bound. */
 NF_MUST_USE int pk_inode_find(struct pk_store *store, uint64_t off,

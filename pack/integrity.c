@@ -21,6 +21,7 @@
 
 #include "notafs/platform/checked.h"
 #include "pack/inode.h"
+#include "pack/locate.h"
 #include "pack/objects.h"
 
 /* From this on there is memory to remember what was verified. */

@@ -192,3 +192,24 @@ int pk_locate_parent(struct pk_store *store, const struct pk_digest *hash,
     }
     return pk_locate_commit(store, hash, ret_off);
 }
+
+int pk_addr_resolve(struct pk_store *store, const struct pk_addr *addr,
+                    uint64_t *ret_off)
+{
+    uint8_t kind;
+    int err;
+
+    if (!addr->by_hash || store->partial) {
+        *ret_off = addr->by_hash ? NF_NOWHERE : addr->off;
+        return 0;
+    }
+    err = pk_object_find(store, &addr->hash, false, ret_off, &kind);
+    if (nf_err_class(err) == NF_ENOENT) {
+        err = pk_locate_damage(store, &addr->hash);
+        if (err == 0) {
+            err = pk_locate_fail(store, NF_EC_UNRESOLVED, &addr->hash,
+                                 "reference");
+        }
+    }
+    return err;
+}

@@ -27,4 +27,9 @@ NF_MUST_USE int pk_locate_damage(struct pk_store *store,
 int pk_locate_fail(struct pk_store *store, int err,
                    const struct pk_digest *hash, const char *what);
 
+/* The offset that an address means; NF_NOWHERE for a hash in a proof. Errors,
+ * each with its place: NF_EC_UNRESOLVED, NF_EC_INDEX. */
+NF_MUST_USE int pk_addr_resolve(struct pk_store *store,
+                                const struct pk_addr *addr, uint64_t *ret_off);
+
 #endif

@@ -6,6 +6,7 @@
  * first collects all that.
  */
 #include "pack/store/list.h"
+#include "pack/locate.h"
 
 #include <string.h>
 

@@ -17,6 +17,7 @@
  */
 #include <string.h>
 
+#include "pack/locate.h"
 #include "pack/sort.h"
 #include "pack/store/plan.h"
 

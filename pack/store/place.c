@@ -3,6 +3,7 @@
  * Following paths. A directory with changes is looked up in them first, then
  * in the stored one it came from; below an unchanged directory all is stored.
  */
+#include "pack/locate.h"
 #include "pack/objects.h"
 #include "pack/store/repo.h"
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "pack/arena.h"
+#include "pack/locate.h"
 #include "pack/objects.h"
 #include "pack/proof.h"
 #include "pack/sort.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pack/inode.h"
+#include "pack/locate.h"
 #include "pack/stream/send.h"
 
 /* body as an element of the stream. */

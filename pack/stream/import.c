@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pack/inode.h"
+#include "pack/locate.h"
 #include "pack/stream/receive.h"
 
 static int import_bad(struct pk_receive *receive, const char *what)
