@@ -5,6 +5,7 @@ They mount for real: as root, with /dev/fuse. Where that is not to be had they
 are skipped with a line that says so, or fail if NOTAFS_REQUIRE_FUSE is set.
 """
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -46,6 +47,46 @@ def is_mounted(directory):
     """Also where a user has mounted, and even root may not look."""
     with open("/proc/self/mounts", encoding="utf-8") as file:
         return os.path.abspath(directory) in [line.split()[1] for line in file]
+
+
+def pack(*args, status=0, store="st"):
+    done = subprocess.run([NOTAPACK, "-s", store, *args], env=support.ENV,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=300, check=False)
+    support.same((done.returncode, done.stderr[:500] if status == 0 else b""),
+                 (status, b""))
+    return done.stdout.decode()
+
+
+def fails(wanted, call, *args, **more):
+    try:
+        call(*args, **more)
+    except OSError as error:
+        support.same(errno.errorcode[error.errno], errno.errorcode[wanted])
+        return
+    raise AssertionError("%s: no error" % call.__name__)
+
+
+def write(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def xattr(path, name):
+    return os.getxattr(path, "user.notafs." + name).decode()
+
+
+def sync(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Mount:

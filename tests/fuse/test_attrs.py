@@ -5,23 +5,13 @@ data have the hashes that they have without it."""
 import errno
 import os
 import shutil
-import subprocess
 import time
 
 import mounts
-from mounts import NOTAPACK, sh
-from support import ENV, clean, data, format_disk, has, make_tree, same
+from mounts import NOTAPACK, fails, pack, read, sh, sync, write, xattr
+from support import clean, data, format_disk, has, make_tree, same
 
 MAIN = "mnt/live/main"
-
-
-def pack(*args, status=0, store="st"):
-    done = subprocess.run([NOTAPACK, "-s", store, *args], env=ENV,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=300, check=False)
-    same((done.returncode, done.stderr[:500] if status == 0 else b""),
-         (status, b""))
-    return done.stdout.decode()
 
 
 def store(options="", name="st", directory="mnt"):
@@ -31,35 +21,6 @@ def store(options="", name="st", directory="mnt"):
 
 def plain(options="commit=5", name="st"):
     return mounts.mounted([NOTAPACK, "-s", name, "mount", "-f", "-o", options])
-
-
-def fails(wanted, call, *args, **more):
-    try:
-        call(*args, **more)
-    except OSError as error:
-        same(errno.errorcode[error.errno], errno.errorcode[wanted])
-        return
-    raise AssertionError("%s: no error" % call.__name__)
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def xattr(path, name):
-    return os.getxattr(path, "user.notafs." + name).decode()
-
-
-def sync(path):
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
 
 
 def make_rich(top, seed=1):

@@ -7,28 +7,9 @@ import subprocess
 import time
 
 import mounts
-from mounts import sh
+from mounts import fails, read, sh, write
 from support import (Skip, clean, data, dumped_files, dump_of, format_disk,
                      has, make_tree, run, same, tree_of)
-
-
-def fails(wanted, call, *args, **more):
-    try:
-        call(*args, **more)
-    except OSError as error:
-        same(errno.errorcode[error.errno], errno.errorcode[wanted])
-        return
-    raise AssertionError("%s: no error" % call.__name__)
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def test_background():

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import mounts
-from mounts import NOTAPACK, sh
+from mounts import NOTAPACK, fails, pack, read, sh, sync, write, xattr
 from support import (NOTAFS, ENV, Skip, clean, data, format_disk, has,
                      make_tree, same, tree_of)
 
@@ -23,50 +23,10 @@ STORES = ["kv64-nested", "kv64-binary", "kv64-dir300", "kv64-longnames",
           "hashbits-nested", "small-gc", "smallseeded-nested"]
 
 
-def pack(*args, status=0, store="st"):
-    done = subprocess.run([NOTAPACK, "-s", store, *args], env=ENV,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=300, check=False)
-    same((done.returncode, done.stderr[:500] if status == 0 else b""),
-         (status, b""))
-    return done.stdout.decode()
-
-
 def store(options="", name="st", words=(), preload=None):
     command = [NOTAPACK, "-s", name, *words, "mount", "-f"]
     return mounts.mounted(command + (["-o", options] if options else []),
                           preload=preload)
-
-
-def fails(wanted, call, *args, **more):
-    try:
-        call(*args, **more)
-    except OSError as error:
-        same(errno.errorcode[error.errno], errno.errorcode[wanted])
-        return
-    raise AssertionError("%s: no error" % call.__name__)
-
-
-def write(path, content):
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def xattr(path, name):
-    return os.getxattr(path, "user.notafs." + name).decode()
-
-
-def sync(path):
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def percent(name):
