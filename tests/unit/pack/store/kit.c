@@ -54,3 +54,16 @@ void kit_contents(uint64_t seed, uint32_t len, uint8_t *buf)
 
     prng_bytes(&prng, len, buf);
 }
+
+void kit_same_file(struct vfs_fault *a, struct vfs_fault *b, const char *name)
+{
+    size_t len_a = 0;
+    size_t len_b = 0;
+    uint8_t *p = vfs_fault_bytes(a, name, &len_a);
+    uint8_t *q = vfs_fault_bytes(b, name, &len_b);
+
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_nonnull(q);
+    ck_assert_uint_eq(len_a, len_b);
+    ck_assert_mem_eq(p, q, len_a);
+}

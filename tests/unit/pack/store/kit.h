@@ -29,4 +29,7 @@ int kit_commit(struct pk_tree *tree, const struct pk_digest *parent,
 /* Contents for a seed, into buf of len bytes. */
 void kit_contents(uint64_t seed, uint32_t len, uint8_t *buf);
 
+/* The file is in both, with the same bytes. */
+void kit_same_file(struct vfs_fault *a, struct vfs_fault *b, const char *name);
+
 #endif

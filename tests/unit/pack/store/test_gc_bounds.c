@@ -299,19 +299,6 @@ START_TEST(memory_does_not_grow_with_the_store)
 }
 END_TEST
 
-static void assert_same_file(struct world *a, struct world *b, const char *name)
-{
-    size_t len_a = 0;
-    size_t len_b = 0;
-    uint8_t *p = vfs_fault_bytes(&a->files, name, &len_a);
-    uint8_t *q = vfs_fault_bytes(&b->files, name, &len_b);
-
-    ck_assert_ptr_nonnull(p);
-    ck_assert_ptr_nonnull(q);
-    ck_assert_uint_eq(len_a, len_b);
-    ck_assert_mem_eq(p, q, len_a);
-}
-
 /* Memory changes nothing but the way, not in the lower layer either. */
 START_TEST(little_memory_gives_the_same)
 {
@@ -336,7 +323,7 @@ START_TEST(little_memory_gives_the_same)
     ck_assert_uint_gt(stats[1].looks, 5);
     ck_assert_uint_eq(stats[0].objects, stats[1].objects);
     for (size_t i = 0; i < 6; i++) {
-        assert_same_file(&worlds[0], &worlds[1], names[i]);
+        kit_same_file(&worlds[0].files, &worlds[1].files, names[i]);
     }
     world_end(&worlds[0]);
     world_end(&worlds[1]);
